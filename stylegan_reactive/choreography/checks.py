@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks for plain data that came from a file: each returns the value in its right type or raises a ``PatchError``.
+
+Every message names the dotted path of the value, what was found there and what was expected, so that an artist who
+wrote the JSON by hand finds the line. Nothing here recurses into what it was given: data nested without end is
+refused at its first level.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection
+from typing import Any
+
+from ..errors import PatchError
+
+_LONGEST_QUOTE = 60
+
+
+def describe(value: object) -> str:
+    """What was found, in a few words: ``the text "kick"``, ``the number 7``, ``a list of 3``."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int) and value.bit_length() > 128:
+        return "a number of more than 38 digits"
+    if isinstance(value, (int, float)):
+        return f"the number {value!r}"
+    if isinstance(value, str):
+        quote = value if len(value) <= _LONGEST_QUOTE else value[:_LONGEST_QUOTE] + "..."
+        return f"the text {json.dumps(quote)}"
+    if isinstance(value, (list, tuple)):
+        return f"a list of {len(value)}"
+    if isinstance(value, dict):
+        return f"an object with {len(value)} keys"
+    return f"a {type(value).__name__}"
+
+
+def refuse(path: str, value: object, expected: str) -> PatchError:
+    """The error for a value that is not as expected; the caller raises it."""
+    return PatchError(f"Patch, {path}: found {describe(value)}, expected {expected}.")
+
+
+def obj(value: object, path: str, *, known: Collection[str], required: Collection[str] = ()) -> dict[str, Any]:
+    """An object that has all required keys and none that is not known."""
+    if not isinstance(value, dict):
+        raise refuse(path, value, f"an object with the keys {', '.join(known)}")
+    for key in value:
+        if key not in known:
+            raise PatchError(f"Patch, {path}: found the unknown key {describe(key)}, expected only {', '.join(known)}.")
+    for key in required:
+        if key not in value:
+            raise PatchError(f"Patch, {path}: found no key {key!r}, expected one; add it.")
+    return value
+
+
+def array(value: object, path: str, *, shortest: int = 0, longest: int) -> list[Any]:
+    """A list whose length is within limits."""
+    expected = f"a list of {shortest}" if shortest == longest else f"a list of {shortest} to {longest}"
+    if not isinstance(value, (list, tuple)) or not shortest <= len(value) <= longest:
+        raise refuse(path, value, expected)
+    return list(value)
+
+
+def number(value: object, path: str, *, low: float, high: float) -> float:
+    """A finite number from `low` to `high`, both allowed."""
+    expected = f"a number from {low:g} to {high:g}"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise refuse(path, value, expected)
+    if not low <= value <= high:  # also true for NaN, and safe for integers too large for a float
+        raise refuse(path, value, expected)
+    return float(value)
+
+
+def whole_number(value: object, path: str, *, low: int, high: int) -> int:
+    """An integer from `low` to `high`, both allowed; 7.0 is not one."""
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise refuse(path, value, f"a whole number from {low} to {high}")
+    return int(value)
+
+
+def flag(value: object, path: str) -> bool:
+    """``true`` or ``false``."""
+    if not isinstance(value, bool):
+        raise refuse(path, value, "true or false")
+    return value
+
+
+def text(value: object, path: str, *, longest: int = 1024) -> str:
+    """A text without null characters, at most `longest` characters."""
+    if not isinstance(value, str) or len(value) > longest or "\0" in value:
+        raise refuse(path, value, f"a text of at most {longest} characters")
+    return value
+
+
+def finite(value: object, name: str) -> float:
+    """A number of the frame (an envelope or an override): any kind of real number, but finite."""
+    try:
+        result = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        result = math.nan
+    if isinstance(value, str) or not math.isfinite(result):
+        raise PatchError(f"The value {name!r} of this frame: found {describe(value)}, expected a finite number.")
+    return result
+
+
+def parse_json(source: str) -> object:
+    """Plain data from JSON text: no key twice, no nesting without end. (NaN is left to the checks of numbers.)"""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        result = dict(pairs)
+        if len(result) != len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise PatchError(f"Patch: found the key {describe(twice)} twice in one object, expected it once.")
+        return result
+
+    try:
+        return json.loads(source, object_pairs_hook=unique)
+    except RecursionError:
+        raise PatchError("Patch: found lists or objects nested too deeply, expected at most five levels.") from None
+    except ValueError as error:
+        raise PatchError(f"Patch: found text that is not JSON ({error}), expected a patch; save it again.") from None

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The choreographer: turns a patch and the values of a frame into the inputs of the network.
+
+What it keeps between frames are pure caches, the latents of seeds and the white maps of noise knots: dropping them
+changes the time that a frame takes and not one bit of the picture. So frames may come in any order, from anywhere in
+the song, in any number of processes.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from .latents import frame_latents, seeded_z
+from .noise import NoiseMaps, frame_noise, maps_needed, own_noise
+from .patch import Patch, Values, envelope_at
+from .ranges import latent_range
+
+_LATENTS_KEPT = 1024  # 2 MB at 512 numbers each; more than any patch without animated seeds reads
+
+
+class Network(Protocol):
+    """What a choreographer needs to know of a generator (`stylegan_reactive.generator.load_generator` gives one)."""
+
+    z_dim: int
+    num_ws: int
+    noise_shapes: tuple[tuple[int, int], ...]
+
+    @property
+    def w_avg(self) -> torch.Tensor: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def mapping(self, z: torch.Tensor) -> torch.Tensor: ...
+
+    def noise_const(self, index: int) -> torch.Tensor | None: ...
+
+
+@dataclass(frozen=True)
+class FrameInputs:
+    """What the network gets in one frame: ``generator.synthesis(inputs.ws, noise=inputs.noise)``.
+
+    Attributes
+    ----------
+    ws
+        Latents, float32 [1, num_ws, w_dim].
+    noise
+        One float32 [1, 1, h, w] per noise input, or "const" for the network's own noise.
+    """
+
+    ws: torch.Tensor
+    noise: list[torch.Tensor] | str
+
+
+class Choreographer:
+    """Inputs of a network, frame by frame, for one patch.
+
+    Parameters
+    ----------
+    patch
+        The mapping. It is checked once more, as it may have been built in Python.
+    generator
+        The network; read, never changed.
+
+    Raises
+    ------
+    PatchError
+        If the patch is not valid or names layers or resolutions that this network does not have.
+
+    Example
+    -------
+    >>> choreographer = Choreographer(load_preset("kick_and_chords"), generator)
+    >>> inputs = choreographer.inputs({"audio_bars": 3.25, "audio_kick": 0.8, ...})
+    >>> picture = generator.synthesis(inputs.ws, noise=inputs.noise)
+    """
+
+    def __init__(self, patch: Patch, generator: Network) -> None:
+        self.patch = Patch.from_json(patch.to_plain())
+        self._generator = generator
+        self._noise_shapes = tuple((int(height), int(width)) for height, width in generator.noise_shapes)
+        self._w_avg = generator.w_avg.detach().to(device="cpu", dtype=torch.float32)
+        self._maps = NoiseMaps(generator.device)
+        self._latent_of = functools.lru_cache(maxsize=_LATENTS_KEPT)(self._map_seed)
+        maps_needed(self.patch, self._noise_shapes)  # refuses resolutions that the network does not have
+        for index, layer in enumerate(self.patch.latent_layers):
+            if layer.enabled:
+                latent_range(layer.range, generator.num_ws, self._noise_shapes, f"latent_layers.{index}.range")
+
+    def inputs(self, values: Values) -> FrameInputs:
+        """The network's inputs in the frame that has these values.
+
+        Parameters
+        ----------
+        values
+            Every envelope that the patch reads, by name, and overrides of any number of the patch by its dotted path.
+
+        Raises
+        ------
+        PatchError
+            If an envelope is missing, a path is unknown or a number is out of its range.
+        """
+        patch = self.patch.with_values(values)
+        for name in patch.envelopes:  # a missing one shows in the first frame, not when its layer is first heard
+            envelope_at(values, name)
+        # Half as many again as this frame reads: the next knots do not push out those that are still needed.
+        self._maps.capacity = maps_needed(patch, self._noise_shapes) * 3 // 2
+        with torch.no_grad():
+            ws = frame_latents(patch, values, self._latent_of, self._w_avg, self._generator.num_ws, self._noise_shapes)
+            noise = frame_noise(patch, values, self._maps, self._noise_shapes, self._own_noise, self._generator.device)
+            return FrameInputs(ws.to(self._generator.device), noise)
+
+    def _map_seed(self, seed: int) -> torch.Tensor:
+        """The w of a seed, [w_dim]. Seeds are mapped one by one: in a batch, others could change the last bits."""
+        z = seeded_z(seed, self._generator.z_dim).to(self._generator.device)
+        return self._generator.mapping(z)[0, 0].detach().to(device="cpu", dtype=torch.float32)
+
+    def _own_noise(self, index: int) -> torch.Tensor:
+        return own_noise(self._generator.noise_const(index), index, self._noise_shapes[index])

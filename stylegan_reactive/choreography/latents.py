@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Latents: from seeds, the beat and the harmony to one ``w`` per generator layer.
+
+A frame's latents are built like a picture in layers. From the average latent up, each layer of the patch is mixed in:
+``w[range] = lerp(w[range], layer, influence)``. The paper's base loop, chroma palette, onset mix and section blend
+(section 3, appendices B and C) are all this one rule. Truncation toward the average comes last.
+
+A latent layer's source is always a weighted sum of latents of seeds; what differs is the weights: 1 for a static
+latent, a cardinal spline for a loop, the normalised chroma for a palette.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from .patch import ChromaLatent, LatentLayer, LatentSource, LoopLatent, Patch, Values, envelope_at
+from .ranges import Shapes, latent_range
+
+Weights = npt.NDArray[np.float64]
+
+# Total chroma (1 where music sounds) at which the palette is half way to its average. It keeps silence from dividing
+# zero by zero, and a fade to silence from jumping.
+_SILENCE = 1e-3
+
+
+def seeded_z(seed: int, z_dim: int) -> torch.Tensor:
+    """The z of a seed, [1, z_dim], float32, standard normal.
+
+    It is drawn with NumPy's legacy generator, whose stream is frozen by NumPy's compatibility policy (NEP 19), so it is
+    the same on every machine and with every release; torch promises neither. It also is what StyleGAN's published
+    scripts do: an artist's favourite seeds of a network keep their pictures.
+    """
+    z = np.random.RandomState(seed).randn(1, z_dim)
+    return torch.from_numpy(z.astype(np.float32))
+
+
+@functools.lru_cache(maxsize=64)
+def _second_derivatives(count: int) -> Weights:
+    """Matrix from `count` values on a circle, one apart, to the second derivatives of the spline through them.
+
+    The natural equations of a cubic spline, ``M[i-1] + 4 M[i] + M[i+1] = 6 (y[i-1] - 2 y[i] + y[i+1])``, with indices
+    that wrap around (de Boor, A Practical Guide to Splines, chapter IV).
+    """
+    identity = np.eye(count)
+    neighbours = np.roll(identity, 1, axis=1) + np.roll(identity, -1, axis=1)
+    solution: Weights = np.linalg.solve(4 * identity + neighbours, 6 * (neighbours - 2 * identity))
+    return solution  # [count, count]
+
+
+def loop_weights(count: int, phase: float) -> Weights:
+    """Weights of `count` latents at a phase of the closed cubic spline through them, [count], sum 1.
+
+    The spline lives in W (paper, appendix B) and is smooth to the second derivative everywhere, also where it closes.
+    Latent ``i`` is reached exactly at phase ``i / count``; only the fraction of `phase` counts.
+    """
+    position = (phase - math.floor(phase)) * count
+    here = int(position)
+    after = position - here
+    before = 1.0 - after
+    here, there = here % count, (here + 1) % count
+    curvature = _second_derivatives(count)
+    weights: Weights = (before**3 - before) / 6 * curvature[here] + (after**3 - after) / 6 * curvature[there]
+    weights[here] += before
+    weights[there] += after
+    return weights
+
+
+def chroma_weights(chroma: Sequence[float]) -> Weights:
+    """Weights of the pitch classes' latents, [12], sum 1: the chroma normalised; all equal in silence.
+
+    Values below zero, which an edited curve can have, count as zero.
+    """
+    energy = np.maximum(np.asarray(chroma, dtype=np.float64), 0.0)
+    weights: Weights = (energy + _SILENCE / len(energy)) / (energy.sum() + _SILENCE)
+    return weights
+
+
+def source_weights(source: LatentSource, values: Values) -> tuple[tuple[int, ...], Weights]:
+    """The seeds of a source and their weights in the frame that has these values."""
+    if isinstance(source, LoopLatent):
+        phase = envelope_at(values, source.clock) / source.bars
+        return source.seeds, loop_weights(len(source.seeds), phase)
+    if isinstance(source, ChromaLatent):
+        return source.seeds, chroma_weights([envelope_at(values, name) for name in source.envelopes])
+    return (source.seed,), np.ones(1)
+
+
+def layer_influence(layer: LatentLayer, values: Values) -> float:
+    """A layer's influence in a frame, 0 to 1; 0 for a layer that is switched off."""
+    return min(1.0, max(0.0, layer.influence.at(values))) if layer.enabled else 0.0
+
+
+def frame_latents(
+    patch: Patch,
+    values: Values,
+    latent_of: Callable[[int], torch.Tensor],
+    w_avg: torch.Tensor,
+    num_ws: int,
+    noise_shapes: Shapes,
+) -> torch.Tensor:
+    """The latents of one frame, float32 [1, num_ws, w_dim], on the device of `w_avg`.
+
+    Parameters
+    ----------
+    patch
+        With the frame's overrides already in place.
+    latent_of
+        Gives the w of a seed, [w_dim].
+    w_avg
+        The network's average latent, [w_dim].
+    num_ws, noise_shapes
+        Of the network; they say which layers are coarse, medium and fine.
+    """
+    ws = w_avg.expand(num_ws, -1).clone()  # [num_ws, w_dim]
+    for index, layer in enumerate(patch.latent_layers):
+        influence = layer_influence(layer, values)
+        if influence == 0.0:
+            continue
+        seeds, weights = source_weights(layer.source, values)
+        latents = torch.stack([latent_of(seed) for seed in seeds])  # [seeds, w_dim]
+        factors = torch.as_tensor(weights, dtype=latents.dtype, device=latents.device)
+        latent = (factors[:, None] * latents).sum(dim=0)  # [w_dim]
+        reached = latent_range(layer.range, num_ws, noise_shapes, f"latent_layers.{index}.range")
+        rows = ws[reached.start : reached.stop]
+        # Not torch.lerp: with an influence of 1 this gives the layer to the last bit, whatever lies below.
+        rows.copy_(rows * (1.0 - influence) + latent * influence)
+    if patch.truncation != 1.0:
+        rows = ws[: patch.truncation_cutoff]
+        rows.copy_(w_avg + (rows - w_avg) * patch.truncation)
+    return ws[None]

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A network of a few numbers with the attributes of a real one, so that these tests need no checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+
+class TinyNetwork:
+    """The inputs of a StyleGAN2 of a given size; its mapping is one small fixed layer."""
+
+    def __init__(self, resolution: int = 256, w_dim: int = 64) -> None:
+        self.z_dim = 32
+        self.w_dim = w_dim
+        self.device = torch.device("cpu")
+        self.resolution = (resolution, resolution)
+        blocks = resolution.bit_length() - 2
+        self.num_ws = 2 * blocks
+        sides = [4] + [2**power for power in range(3, blocks + 2) for _ in range(2)]
+        self.noise_shapes = tuple((side, side) for side in sides)
+        numbers = torch.Generator().manual_seed(0)
+        self._weight = torch.randn(w_dim, self.z_dim, generator=numbers)
+        self._noise = [torch.randn(shape, generator=numbers) for shape in self.noise_shapes]
+        self.w_avg = torch.randn(w_dim, generator=numbers) * 0.1
+
+    def mapping(self, z: torch.Tensor) -> torch.Tensor:
+        w = self.w_avg + torch.tanh(z @ self._weight.T * 0.2)
+        return w[:, None].expand(-1, self.num_ws, -1)
+
+    def noise_const(self, index: int) -> torch.Tensor:
+        return self._noise[index]
+
+
+@pytest.fixture
+def make_network() -> Callable[[int], TinyNetwork]:
+    return TinyNetwork
+
+
+@pytest.fixture
+def network() -> TinyNetwork:
+    return TinyNetwork(64)
