@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# All commands of this repository; `make` alone lists them. Every one but `clean` makes the environment first.
+#
+#   make setup PYTHON=python3.13     with Blender 5.2 in place of 5.0, which Python 3.11 gives
+#   make setup TORCH=default         with the index's own torch (on Linux: CUDA, several GB)
+#   make setup TORCH_INDEX=URL       look for the CPU build of torch in one more package index
+#   make test TESTS=tests/audio      only some tests
+
+PYTHON ?=
+TORCH ?=
+TORCH_INDEX ?=
+TESTS ?=
+
+ifeq ($(OS),Windows_NT)
+SYSTEM_PYTHON := python
+BIN := Scripts
+else
+SYSTEM_PYTHON := python3
+BIN := bin
+endif
+PYTHON_IN_VENV := .venv/$(BIN)/python
+ENGINE_PYTHON := .venv-engine/$(BIN)/python
+
+# Where torch has an environment of its own, this names it to Blender and the tests.
+WITH_ENGINE = if [ -x $(ENGINE_PYTHON) ]; then \
+	export STYLEGAN_REACTIVE_PYTHON="$${STYLEGAN_REACTIVE_PYTHON:-$$PWD/$(ENGINE_PYTHON)}"; fi;
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench extension assets clean
+
+help:  ## list these commands
+	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^#   make /            make /p' $(MAKEFILE_LIST)
+
+setup:  ## make .venv from requirements.lock (fast when nothing changed)
+	@$(SYSTEM_PYTHON) -S tools/setup_environment.py --python "$(PYTHON)" --torch "$(TORCH)" --torch-index "$(TORCH_INDEX)"
+
+demo: setup  ## render the built-in song into examples/out/demo.mp4
+	@$(WITH_ENGINE) $(PYTHON_IN_VENV) examples/demo.py
+
+test: setup  ## run all tests, or those named by TESTS=...
+	@$(WITH_ENGINE) $(PYTHON_IN_VENV) -m pytest $(TESTS)
+	@if [ -x $(ENGINE_PYTHON) ] && [ -z "$(TESTS)" ]; then $(ENGINE_PYTHON) -m pytest; fi
+
+lint: setup  ## check style, format and types
+	@$(PYTHON_IN_VENV) -m ruff check
+	@$(PYTHON_IN_VENV) -m ruff format --check
+	@$(PYTHON_IN_VENV) -m mypy
+
+bench: setup  ## run every benchmark in benchmarks/
+	@$(WITH_ENGINE) for file in benchmarks/*.py; do [ -e "$$file" ] || continue; \
+		echo "== $$file"; $(PYTHON_IN_VENV) "$$file" || exit 1; done
+
+extension: setup  ## build the zip for Blender in build/ and validate it
+	@$(PYTHON_IN_VENV) tools/build_extension.py
+
+assets: setup  ## make the built-in song and the built-in generator again
+	@$(PYTHON_IN_VENV) tools/make_song.py
+	@$(if $(wildcard .venv-engine),$(ENGINE_PYTHON),$(PYTHON_IN_VENV)) tools/make_generator.py
+
+clean:  ## delete .venv, .venv-engine, build/, examples/out/ and all caches
+	@rm -rf .venv .venv-engine build examples/out .pytest_cache .mypy_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
