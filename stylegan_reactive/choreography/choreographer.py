@@ -9,15 +9,16 @@ the song, in any number of processes.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
 from .latents import frame_latents, seeded_z
-from .noise import NoiseMaps, frame_noise, maps_needed, own_noise
+from .noise import NoiseMaps, frame_noise, own_noise, rows_needed
 from .patch import Patch, Values, envelope_at
-from .ranges import latent_range
+from .ranges import Shapes, latent_range, noise_range
 
 _LATENTS_KEPT = 1024  # 2 MB at 512 numbers each; more than any patch without animated seeds reads
 
@@ -25,9 +26,14 @@ _LATENTS_KEPT = 1024  # 2 MB at 512 numbers each; more than any patch without an
 class Network(Protocol):
     """What a choreographer needs to know of a generator (`stylegan_reactive.generator.load_generator` gives one)."""
 
-    z_dim: int
-    num_ws: int
-    noise_shapes: tuple[tuple[int, int], ...]
+    @property
+    def z_dim(self) -> int: ...
+
+    @property
+    def num_ws(self) -> int: ...
+
+    @property
+    def noise_shapes(self) -> Shapes: ...
 
     @property
     def w_avg(self) -> torch.Tensor: ...
@@ -35,9 +41,11 @@ class Network(Protocol):
     @property
     def device(self) -> torch.device: ...
 
-    def mapping(self, z: torch.Tensor) -> torch.Tensor: ...
+    @property
+    def mapping(self) -> Callable[[torch.Tensor], torch.Tensor]: ...
 
-    def noise_const(self, index: int) -> torch.Tensor | None: ...
+    @property
+    def synthesis(self) -> Any: ...  # its layers[i].noise_const, [h, w], is the saved noise of input i
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,11 @@ class Choreographer:
     generator
         The network; read, never changed.
 
+    Attributes
+    ----------
+    patch, generator
+        As given.
+
     Raises
     ------
     PatchError
@@ -80,15 +93,12 @@ class Choreographer:
 
     def __init__(self, patch: Patch, generator: Network) -> None:
         self.patch = Patch.from_json(patch.to_plain())
-        self._generator = generator
+        self.generator = generator
         self._noise_shapes = tuple((int(height), int(width)) for height, width in generator.noise_shapes)
         self._w_avg = generator.w_avg.detach().to(device="cpu", dtype=torch.float32)
-        self._maps = NoiseMaps(generator.device)
+        self._maps = NoiseMaps(self._noise_shapes, generator.device)
         self._latent_of = functools.lru_cache(maxsize=_LATENTS_KEPT)(self._map_seed)
-        maps_needed(self.patch, self._noise_shapes)  # refuses resolutions that the network does not have
-        for index, layer in enumerate(self.patch.latent_layers):
-            if layer.enabled:
-                latent_range(layer.range, generator.num_ws, self._noise_shapes, f"latent_layers.{index}.range")
+        check_ranges(self.patch, generator.num_ws, self._noise_shapes)
 
     def inputs(self, values: Values) -> FrameInputs:
         """The network's inputs in the frame that has these values.
@@ -107,16 +117,26 @@ class Choreographer:
         for name in patch.envelopes:  # a missing one shows in the first frame, not when its layer is first heard
             envelope_at(values, name)
         # Half as many again as this frame reads: the next knots do not push out those that are still needed.
-        self._maps.capacity = maps_needed(patch, self._noise_shapes) * 3 // 2
+        self._maps.capacity = rows_needed(patch) * 3 // 2
         with torch.no_grad():
-            ws = frame_latents(patch, values, self._latent_of, self._w_avg, self._generator.num_ws, self._noise_shapes)
-            noise = frame_noise(patch, values, self._maps, self._noise_shapes, self._own_noise, self._generator.device)
-            return FrameInputs(ws.to(self._generator.device), noise)
+            ws = frame_latents(patch, values, self._latent_of, self._w_avg, self.generator.num_ws, self._noise_shapes)
+            noise = frame_noise(patch, values, self._maps, self._own_noise)
+            return FrameInputs(ws.to(self.generator.device), noise)
 
     def _map_seed(self, seed: int) -> torch.Tensor:
         """The w of a seed, [w_dim]. Seeds are mapped one by one: in a batch, others could change the last bits."""
-        z = seeded_z(seed, self._generator.z_dim).to(self._generator.device)
-        return self._generator.mapping(z)[0, 0].detach().to(device="cpu", dtype=torch.float32)
+        z = seeded_z(seed, self.generator.z_dim).to(self.generator.device)
+        return self.generator.mapping(z)[0, 0].detach().to(device="cpu", dtype=torch.float32)
 
     def _own_noise(self, index: int) -> torch.Tensor:
-        return own_noise(self._generator.noise_const(index), index, self._noise_shapes[index])
+        return own_noise(self.generator.synthesis.layers[index].noise_const, index, self._noise_shapes[index])
+
+
+def check_ranges(patch: Patch, num_ws: int, noise_shapes: Shapes) -> None:
+    """Raise PatchError if a layer that is on reaches nothing of this network."""
+    for index, latent in enumerate(patch.latent_layers):
+        if latent.enabled:
+            latent_range(latent.range, num_ws, noise_shapes, f"latent_layers.{index}.range")
+    for index, noise in enumerate(patch.noise_layers):
+        if noise.enabled:
+            noise_range(noise.range, noise_shapes, f"noise_layers.{index}.range")

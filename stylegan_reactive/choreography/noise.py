@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -60,36 +61,43 @@ def evolving_weights(clock: float, seconds: float) -> tuple[int, tuple[float, fl
 
 
 class NoiseMaps:
-    """White maps by key, the newest kept: a cache of pure values, so what it holds never shows in a picture.
+    """White maps of several noise inputs, end to end in one row, the newest rows kept.
+
+    A cache of pure values, so what it holds never shows in a picture. The inputs share a row because a few long
+    additions cost less than many short ones, on a GPU above all.
 
     Parameters
     ----------
+    shapes
+        (height, width) of each noise input of the network.
     device
         Where the maps are wanted.
 
     Attributes
     ----------
     capacity
-        How many maps are kept.
+        How many rows are kept.
+    starts
+        Where each input begins in a row of all inputs, and where the last one ends.
     """
 
-    def __init__(self, device: torch.device | str) -> None:
+    def __init__(self, shapes: Shapes, device: torch.device | str) -> None:
+        self.shapes = shapes
         self.device = torch.device(device)
         self.capacity = 0
-        self._maps: OrderedDict[tuple[tuple[int, int, int, int], tuple[int, int]], torch.Tensor] = OrderedDict()
+        self.starts = tuple(accumulate((height * width for height, width in shapes), initial=0))
+        self._rows: OrderedDict[tuple[int, int, int, range], torch.Tensor] = OrderedDict()
 
-    def __len__(self) -> int:
-        return len(self._maps)
-
-    def __call__(self, key: tuple[int, int, int, int], shape: tuple[int, int]) -> torch.Tensor:
-        """The map of a key, [h, w]; it is shared, do not write to it."""
-        entry = (key, shape)
-        if entry in self._maps:
-            self._maps.move_to_end(entry)
-            return self._maps[entry]
-        self._maps[entry] = made = white_map(key, shape).to(self.device)
-        while len(self._maps) > self.capacity:
-            self._maps.popitem(last=False)
+    def row(self, domain: int, seed: int, knot: int, inputs: range) -> torch.Tensor:
+        """The maps of consecutive inputs at one knot, [numbers]; it is shared, do not write to it."""
+        key = (domain, seed, knot, inputs)
+        if key in self._rows:
+            self._rows.move_to_end(key)
+            return self._rows[key]
+        maps = [white_map((domain, seed, i, knot), self.shapes[i]).flatten() for i in inputs]
+        self._rows[key] = made = torch.cat(maps).to(self.device)
+        while len(self._rows) > self.capacity:
+            self._rows.popitem(last=False)
         return made
 
 
@@ -99,12 +107,7 @@ def layer_amplitude(layer: NoiseLayer, values: Values) -> float:
 
 
 def frame_noise(
-    patch: Patch,
-    values: Values,
-    maps: Callable[[tuple[int, int, int, int], tuple[int, int]], torch.Tensor],
-    noise_shapes: Shapes,
-    own: Callable[[int], torch.Tensor],
-    device: torch.device | str,
+    patch: Patch, values: Values, maps: NoiseMaps, own: Callable[[int], torch.Tensor]
 ) -> list[torch.Tensor] | str:
     """The noise of one frame: one float32 [1, 1, h, w] per noise input, or "const" for the network's own.
 
@@ -116,41 +119,36 @@ def frame_noise(
     patch
         With the frame's overrides already in place.
     maps
-        Gives the white map of a key.
-    noise_shapes
-        (height, width) of each noise input.
+        White maps for the network's noise inputs.
     own
         Gives the network's own noise of an input, [h, w].
     """
-    if not noise_shapes or not any(layer.enabled for layer in patch.noise_layers):
+    if not maps.shapes or not any(layer.enabled for layer in patch.noise_layers):
         return "const"
-    sums = [torch.zeros(shape, dtype=torch.float32, device=device) for shape in noise_shapes]
+    total = torch.zeros(maps.starts[-1], dtype=torch.float32, device=maps.device)
     for index, layer in enumerate(patch.noise_layers):
         amplitude = layer_amplitude(layer, values)
         if amplitude == 0.0:
             continue
         source = layer.source
-        for i in noise_range(layer.range, noise_shapes, f"noise_layers.{index}.range"):
-            if isinstance(source, EvolvingNoise):
-                first, weights = evolving_weights(envelope_at(values, source.clock), source.seconds)
-                for knot, weight in enumerate(weights, start=first):
-                    white = maps((_EVOLVING_DOMAIN, source.seed, i, knot), noise_shapes[i])
-                    sums[i].add_(white, alpha=amplitude * weight)
-            elif isinstance(source, FixedNoise):
-                sums[i].add_(maps((_FIXED_DOMAIN, source.seed, i, 0), noise_shapes[i]), alpha=amplitude)
-            else:
-                sums[i].add_(own(i), alpha=amplitude)
-    return [total[None, None] for total in sums]
+        inputs = noise_range(layer.range, maps.shapes, f"noise_layers.{index}.range")
+        reached = total[maps.starts[inputs.start] : maps.starts[inputs.stop]]
+        if isinstance(source, EvolvingNoise):
+            first, weights = evolving_weights(envelope_at(values, source.clock), source.seconds)
+            for knot, weight in enumerate(weights, start=first):
+                reached.add_(maps.row(_EVOLVING_DOMAIN, source.seed, knot, inputs), alpha=amplitude * weight)
+        elif isinstance(source, FixedNoise):
+            reached.add_(maps.row(_FIXED_DOMAIN, source.seed, 0, inputs), alpha=amplitude)
+        else:
+            reached.add_(torch.cat([own(i).flatten() for i in inputs]), alpha=amplitude)
+    spans = zip(maps.starts, maps.starts[1:], maps.shapes, strict=False)
+    return [total[start:stop].view(1, 1, *shape) for start, stop, shape in spans]
 
 
-def maps_needed(patch: Patch, noise_shapes: Shapes) -> int:
-    """How many white maps a frame of this patch reads at most: up to four per layer that is on and noise input."""
-    count = 0
-    for index, layer in enumerate(patch.noise_layers):
-        if layer.enabled:
-            inputs = len(noise_range(layer.range, noise_shapes, f"noise_layers.{index}.range"))
-            count += inputs * {EvolvingNoise: 4, FixedNoise: 1}.get(type(layer.source), 0)
-    return count
+def rows_needed(patch: Patch) -> int:
+    """How many rows of white maps a frame of this patch reads at most."""
+    counts = {EvolvingNoise: 4, FixedNoise: 1}
+    return sum(counts.get(type(layer.source), 0) for layer in patch.noise_layers if layer.enabled)
 
 
 def own_noise(buffer: torch.Tensor | None, index: int, shape: tuple[int, int]) -> torch.Tensor:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -23,15 +24,13 @@ class TinyNetwork:
         self.noise_shapes = tuple((side, side) for side in sides)
         numbers = torch.Generator().manual_seed(0)
         self._weight = torch.randn(w_dim, self.z_dim, generator=numbers)
-        self._noise = [torch.randn(shape, generator=numbers) for shape in self.noise_shapes]
+        layers = [SimpleNamespace(noise_const=torch.randn(shape, generator=numbers)) for shape in self.noise_shapes]
+        self.synthesis = SimpleNamespace(layers=layers)
         self.w_avg = torch.randn(w_dim, generator=numbers) * 0.1
 
     def mapping(self, z: torch.Tensor) -> torch.Tensor:
         w = self.w_avg + torch.tanh(z @ self._weight.T * 0.2)
         return w[:, None].expand(-1, self.num_ws, -1)
-
-    def noise_const(self, index: int) -> torch.Tensor:
-        return self._noise[index]
 
 
 @pytest.fixture

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Frames in any order, in any process: the inputs of a frame depend on the patch and its values and on nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from stylegan_reactive.choreography import Choreographer, FrameInputs, load_preset, preset_names
+
+ROOT = Path(__file__).parents[2]
+
+
+def values_at(patch: Any, frame: int) -> dict[str, float]:
+    """Made-up but lively values of a frame at 30 fps."""
+    beat = frame / 15 % 1.0
+    values = {name: (frame * (3 + i) % 17) / 17 for i, name in enumerate(patch.envelopes)}
+    values |= {"audio_bars": frame / 60, "audio_seconds": frame / 30, "audio_kick": max(0.0, 1.0 - 4 * beat)}
+    return values | {"truncation": 0.8 + 0.1 * beat}
+
+
+def digest(inputs: FrameInputs) -> str:
+    tensors = [inputs.ws, *(inputs.noise if isinstance(inputs.noise, list) else [])]
+    return hashlib.sha256(b"".join(tensor.numpy().tobytes() for tensor in tensors)).hexdigest()
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_frames_are_the_same_bits_in_any_order(network: Any, name: str) -> None:
+    patch = load_preset(name)
+    in_order = Choreographer(patch, network)
+    expected = {frame: digest(in_order.inputs(values_at(patch, frame))) for frame in range(0, 120, 3)}
+    assert len(set(expected.values())) == len(expected)  # they do move
+
+    shuffled = Choreographer(patch, network)
+    frames = [*expected, *expected]
+    random.Random(0).shuffle(frames)
+    for frame in frames:
+        assert digest(shuffled.inputs(values_at(patch, frame))) == expected[frame]
+
+    after_a_far_one = Choreographer(patch, network)
+    after_a_far_one.inputs(values_at(patch, 10**7))
+    assert digest(after_a_far_one.inputs(values_at(patch, 36))) == expected[36]
+    assert digest(Choreographer(patch, network).inputs(values_at(patch, 36))) == expected[36]
+
+
+def test_another_process_gives_the_same_bits(network: Any) -> None:
+    patch = load_preset("reference")
+    here = digest(Choreographer(patch, network).inputs(values_at(patch, 37)))
+    script = f"""
+import sys
+sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]
+from conftest import TinyNetwork
+from test_choreographer_frames import Choreographer, digest, load_preset, values_at
+patch = load_preset("reference")
+print(digest(Choreographer(patch, TinyNetwork(64)).inputs(values_at(patch, 37))))
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
+    assert run.stdout.strip() == here
+
+
+def test_writing_into_the_inputs_of_a_frame_changes_no_other(network: Any) -> None:
+    patch = load_preset("reference")
+    choreographer = Choreographer(patch, network)
+    first = choreographer.inputs(values_at(patch, 5))
+    expected = digest(first)
+    for tensor in [first.ws, *first.noise]:
+        tensor.fill_(9.0)
+    assert digest(choreographer.inputs(values_at(patch, 5))) == expected
+    assert float(network.w_avg.abs().max()) < 9.0
+
+
+def test_nothing_of_a_frame_is_not_a_number(network: Any) -> None:
+    for name in preset_names():
+        patch = load_preset(name)
+        for level in (0.0, 1.0):
+            inputs = Choreographer(patch, network).inputs(dict.fromkeys(patch.envelopes, level))
+            for tensor in [inputs.ws, *(inputs.noise if isinstance(inputs.noise, list) else [])]:
+                assert torch.isfinite(tensor).all()
+
+
+def test_a_frame_at_256_px_takes_a_few_milliseconds_at_most(make_network: Any) -> None:
+    patch = load_preset("reference")
+    choreographer = Choreographer(patch, make_network(256, 512))
+    choreographer.inputs(values_at(patch, 0))
+    seconds = []
+    for frame in range(1, 61):
+        values = values_at(patch, frame)
+        start = time.perf_counter()
+        choreographer.inputs(values)
+        seconds.append(time.perf_counter() - start)
+    assert sorted(seconds)[15] < 0.005  # the quicker frames: the machine may be busy
