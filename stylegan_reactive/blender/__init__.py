@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The only room that imports bpy: properties, curves, pictures, operators and panels."""
+
+import bpy
+
+from . import operators, panels, picture, preferences, properties
+from .session import session
+
+_CLASSES = (*preferences.CLASSES, *operators.CLASSES, *panels.CLASSES)
+
+
+def register() -> None:
+    """Add everything to Blender."""
+    properties.register()
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+    picture.register()
+
+
+def unregister() -> None:
+    """Remove everything from Blender and stop the engine."""
+    session.close()
+    picture.unregister()
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)
+    properties.unregister()

@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The panel's buttons. Each is a few lines over a plain function that scripts can call too."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import bpy
+from bpy.props import EnumProperty, IntProperty, StringProperty
+
+from ..errors import ReactiveError
+from .curves import rename_paths
+from .film import BUILTIN_SONG, Step, Steps, bake_steps, finish, in_background, missing_envelopes, set_up_steps
+from .patches import LAYERS, NOISE, apply_patch, preset_names, read_preset
+from .picture import make_image, show
+from .properties import settings_of
+from .session import Notice, session
+
+Answer = set[str]
+
+
+def report_failure(operator: bpy.types.Operator, scene: bpy.types.Scene, error: ReactiveError) -> Answer:
+    """Say what went wrong where the artist looks: in the panel and in the status bar."""
+    session.fail(scene, error)
+    operator.report({"ERROR"}, str(error))
+    return {"CANCELLED"}
+
+
+class LongOperator:
+    """An operator whose work is a generator of steps: blocking from scripts, with progress and Esc in the window."""
+
+    _steps: Steps[Any] | None = None
+    _timer: bpy.types.Timer | None = None
+
+    def steps(self, scene: bpy.types.Scene) -> Steps[Any]:
+        """The work."""
+        raise NotImplementedError
+
+    def done(self, context: bpy.types.Context, result: Any) -> None:
+        """Called with what the steps returned."""
+
+    def execute(self, context: bpy.types.Context) -> Answer:
+        """Blocking form; called by scripts and in the background."""
+        try:
+            result = finish(self.steps(context.scene))
+        except ReactiveError as error:
+            return report_failure(self, context.scene, error)  # type: ignore[arg-type]
+        session.tell(context.scene, None)
+        self.done(context, result)
+        return {"FINISHED"}
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> Answer:
+        """Form with a living window; called by the button."""
+        if bpy.app.background:
+            return self.execute(context)
+        self._scene = context.scene
+        self._steps = self.steps(context.scene)
+        manager = context.window_manager
+        self._timer = manager.event_timer_add(0.1, window=context.window)
+        manager.modal_handler_add(self)  # type: ignore[arg-type]
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> Answer:
+        """Called by Blender with every event while the operator runs."""
+        if event.type == "ESC":
+            self.cancel(context)
+            session.tell(self._scene, Notice("Stopped. Nothing was changed."))
+            return {"CANCELLED"}
+        if event.type != "TIMER":
+            return {"PASS_THROUGH"}
+        assert self._steps is not None
+        try:
+            step: Step = next(self._steps)
+        except StopIteration as end:
+            self._stop_timer(context)
+            session.tell(self._scene, None)
+            self.done(context, end.value)
+            return {"FINISHED"}
+        except ReactiveError as error:
+            self._stop_timer(context)
+            return report_failure(self, self._scene, error)  # type: ignore[arg-type]
+        except BaseException:
+            self._stop_timer(context)
+            session.tell(self._scene, Notice("The add-on met a fault of its own. See the console.", is_error=True))
+            raise
+        session.tell(self._scene, Notice(step.text, progress=step.progress))
+        context.workspace.status_text_set(f"{step.text}: {step.progress:.0%}   (Esc stops)")
+        return {"RUNNING_MODAL"}
+
+    def cancel(self, context: bpy.types.Context) -> None:
+        """Called on Esc, and by Blender when the window closes."""
+        if self._steps is not None:
+            self._steps.close()
+        self._stop_timer(context)
+
+    def _stop_timer(self, context: bpy.types.Context) -> None:
+        if self._timer is not None:
+            context.window_manager.event_timer_remove(self._timer)
+            self._timer = None
+        context.workspace.status_text_set(None)
+
+
+class SGR_OT_use_builtin_song(bpy.types.Operator):
+    """Take the short song that comes with the add-on"""
+
+    bl_idname = "stylegan_reactive.use_builtin_song"
+    bl_label = "Use Built-in Song"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> Answer:
+        """Called by Blender."""
+        settings_of(context.scene).song = str(BUILTIN_SONG)
+        return {"FINISHED"}
+
+
+class SGR_OT_set_up(LongOperator, bpy.types.Operator):
+    """Make this scene ready: picture, compositor, sound strip, frame range and MP4 output"""
+
+    bl_idname = "stylegan_reactive.set_up"
+    bl_label = "Set Up Scene"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def steps(self, scene: bpy.types.Scene) -> Steps[list[str]]:
+        """The work."""
+        return set_up_steps(scene)
+
+    def done(self, context: bpy.types.Context, result: Any) -> None:
+        """Show what the artist should know."""
+        if result:
+            session.tell(context.scene, Notice(" ".join(result)))
+
+
+class SGR_OT_bake(LongOperator, bpy.types.Operator):
+    """Listen to the song and write what is heard into curves that you can edit in the Graph Editor"""
+
+    bl_idname = "stylegan_reactive.bake"
+    bl_label = "Bake"
+    bl_options = {"REGISTER", "UNDO"}
+
+    only_active: bpy.props.BoolProperty(name="Only the Active Envelope", default=False)
+
+    def steps(self, scene: bpy.types.Scene) -> Steps[int]:
+        """The work."""
+        settings = settings_of(scene)
+        return bake_steps(scene, [settings.envelopes[settings.envelope_index]] if self.only_active else None)
+
+    def done(self, context: bpy.types.Context, result: Any) -> None:
+        """Say how many keys there are."""
+        session.tell(context.scene, Notice(f"Baked {result} key frames. Edit them in the Graph Editor, channel group Audio."))
+        self.report({"INFO"}, f"Baked {result} key frames")
+
+
+class SGR_OT_show_frame(LongOperator, bpy.types.Operator):
+    """Make the picture of the current frame now, and show it in the image"""
+
+    bl_idname = "stylegan_reactive.show_frame"
+    bl_label = "Show Frame"
+    bl_options = {"REGISTER"}
+
+    def steps(self, scene: bpy.types.Scene) -> Steps[None]:
+        """The work."""
+        yield from in_background("Starting the engine", lambda _report: session.engine().start())
+        make_image(scene)
+        show(scene, scene.frame_current_final, up_to_date=True, ahead=0)
+
+    def done(self, context: bpy.types.Context, result: Any) -> None:
+        """Bring the image to open image editors that show none."""
+        for area in context.screen.areas if context.screen else ():
+            if area.type == "IMAGE_EDITOR" and area.spaces.active.image is None:
+                area.spaces.active.image = settings_of(context.scene).image
+
+
+class SGR_OT_render(bpy.types.Operator):
+    """Render the film with Blender, from the first frame to the last"""
+
+    bl_idname = "stylegan_reactive.render"
+    bl_label = "Render Film"
+
+    def execute(self, context: bpy.types.Context) -> Answer:
+        """Blocking form."""
+        return self._render(context, "EXEC_DEFAULT")
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> Answer:
+        """With Blender's render window."""
+        return self._render(context, "EXEC_DEFAULT" if bpy.app.background else "INVOKE_DEFAULT")
+
+    def _render(self, context: bpy.types.Context, how: str) -> Answer:
+        scene = context.scene
+        try:
+            if settings_of(scene).image is None:
+                raise ReactiveError("This scene is not set up yet. Press Set Up Scene first.")
+            missing = missing_envelopes(scene)
+            if missing:
+                raise ReactiveError(f"The curve {min(missing)!r} is not baked yet. Press Bake first.")
+        except ReactiveError as error:
+            return report_failure(self, scene, error)
+        session.tell(scene, None)
+        bpy.ops.render.render(how, animation=True)
+        return {"FINISHED"}
+
+
+class SGR_OT_make_film(LongOperator, bpy.types.Operator):
+    """Everything at once: set the scene up, bake the curves, and render the film"""
+
+    bl_idname = "stylegan_reactive.make_film"
+    bl_label = "Make Film"
+    bl_options = {"REGISTER"}
+
+    def steps(self, scene: bpy.types.Scene) -> Steps[None]:
+        """The work."""
+        yield from set_up_steps(scene)
+        yield from bake_steps(scene)
+
+    def done(self, context: bpy.types.Context, result: Any) -> None:
+        """Render."""
+        bpy.ops.ed.undo_push(message="Set Up and Bake")
+        bpy.ops.stylegan_reactive.render("EXEC_DEFAULT" if bpy.app.background else "INVOKE_DEFAULT")
+
+
+class SGR_OT_test_engine(bpy.types.Operator):
+    """Start the engine and say what it runs on"""
+
+    bl_idname = "stylegan_reactive.test_engine"
+    bl_label = "Test the Engine"
+
+    def execute(self, context: bpy.types.Context) -> Answer:
+        """Called by Blender."""
+        try:
+            hello = session.engine().start()
+        except ReactiveError as error:
+            return report_failure(self, context.scene, error)
+        versions = ", ".join(f"{name} {version}" for name, version in hello.versions.items() if version)
+        self.report({"INFO"}, f"The engine works on {hello.device_name} ({hello.device}): {versions}")
+        return {"FINISHED"}
+
+
+class SGR_OT_apply_preset(bpy.types.Operator):
+    """Replace the latent and noise layers by those of a preset"""
+
+    bl_idname = "stylegan_reactive.apply_preset"
+    bl_label = "Preset"
+    bl_options = {"REGISTER", "UNDO"}
+
+    name: EnumProperty(name="Preset", items=lambda _self, _context: _preset_items())
+
+    def execute(self, context: bpy.types.Context) -> Answer:
+        """Called by Blender."""
+        apply_patch(settings_of(context.scene), read_preset(self.name))
+        return {"FINISHED"}
+
+
+def _preset_items(cache: list[tuple[str, str, str]] = []) -> list[tuple[str, str, str]]:  # noqa: B006
+    """Enum items; Blender needs the strings to stay alive, so they are made once."""
+    if not cache:
+        cache.extend((name, name.replace("_", " ").title(), "") for name in preset_names())
+    return cache
+
+
+# Lists
+
+
+LISTS = {  # list property: (index property, name of a new entry, prefix of its data path or None where nothing is keyed)
+    "envelopes": ("envelope_index", "audio_onset_2", False),
+    LAYERS: ("latent_index", "Latent", True),
+    NOISE: ("noise_index", "Noise", True),
+}
+
+
+def _renamed(collection: str, order: Sequence[int | None]) -> dict[str, str | None]:
+    """New data path prefixes, where ``order[old]`` is the new place of an entry, None where it is gone."""
+    return {
+        f"stylegan_reactive.{collection}[{old}].": None if new is None else f"stylegan_reactive.{collection}[{new}]."
+        for old, new in enumerate(order)
+        if new != old
+    }
+
+
+class SGR_OT_list_edit(bpy.types.Operator):
+    """Add, remove or move an entry of the list"""
+
+    bl_idname = "stylegan_reactive.list_edit"
+    bl_label = "Edit List"
+    bl_options = {"REGISTER", "UNDO"}
+
+    collection: StringProperty()
+    action: EnumProperty(items=(("ADD", "Add", ""), ("REMOVE", "Remove", ""), ("MOVE", "Move", "")))
+    step: IntProperty(default=1)
+
+    def execute(self, context: bpy.types.Context) -> Answer:
+        """Called by Blender."""
+        settings = settings_of(context.scene)
+        index_name, new_name, keyed = LISTS[self.collection]
+        items, index = getattr(settings, self.collection), getattr(settings, index_name)
+        order: list[int | None] = list(range(len(items)))
+        if self.action == "ADD":
+            items.add().name = new_name
+            index = len(items) - 1
+        elif self.action == "REMOVE" and 0 <= index < len(items):
+            items.remove(index)
+            order = [None if old == index else old - (old > index) for old in range(len(order))]
+            index = min(index, len(items) - 1)
+        elif self.action == "MOVE" and 0 <= index + self.step < len(items):
+            items.move(index, index + self.step)
+            order[index], order[index + self.step] = index + self.step, index
+            index += self.step
+        setattr(settings, index_name, max(0, index))
+        if keyed:
+            rename_paths(context.scene, _renamed(self.collection, order))
+        return {"FINISHED"}
+
+
+CLASSES = (
+    SGR_OT_use_builtin_song,
+    SGR_OT_set_up,
+    SGR_OT_bake,
+    SGR_OT_show_frame,
+    SGR_OT_render,
+    SGR_OT_make_film,
+    SGR_OT_test_engine,
+    SGR_OT_apply_preset,
+    SGR_OT_list_edit,
+)

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Between the panel's properties and the patch, the mapping as data that the engine understands.
+
+The choreography room defines the form and checks it; here it is only written and read, as plain JSON data.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from ..errors import PatchError
+from .properties import SGR_LatentLayer, SGR_NoiseLayer, SGR_Settings, settings_of
+
+PACKAGE = Path(__file__).resolve().parent.parent
+PRESETS = PACKAGE / "choreography" / "presets"
+DEFAULT_PRESET = "reference"
+BUILTIN = "builtin"
+PITCHES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+LAYERS = "latent_layers"
+NOISE = "noise_layers"
+_LAYER_NUMBER = re.compile(r"^stylegan_reactive\.(latent_layers|noise_layers)\[(?:(\d+)|\"(.*)\")\]\.(\w+)$")
+_SEED_RANGE = re.compile(r"^(\d+)(?:-(\d+))?$")
+
+
+def seeds_of(text: str, owner: str) -> list[int]:
+    """The numbers in a text such as ``1-12,24``; raises `PatchError` that names the layer."""
+    seeds: list[int] = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        match = _SEED_RANGE.match(part)
+        if match is None:
+            raise PatchError(f"The layer {owner!r} has the seeds {text!r}. Write numbers such as 7 or 1-12,24.")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first or last - first > 1000:
+            raise PatchError(f"The layer {owner!r} has the seeds {part!r}. Write the smaller number first, 1000 at most.")
+        seeds += range(first, last + 1)
+    if not seeds:
+        raise PatchError(f"The layer {owner!r} has no seeds. Write at least one number.")
+    return seeds
+
+
+def text_of_seeds(seeds: list[int]) -> str:
+    """Numbers as the shortest text that `seeds_of` reads back."""
+    runs: list[list[int]] = []
+    for seed in seeds:
+        if runs and seed == runs[-1][-1] + 1:
+            runs[-1].append(seed)
+        else:
+            runs.append([seed])
+    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+
+
+# From properties to the patch
+
+
+def _range(layer: SGR_LatentLayer | SGR_NoiseLayer) -> str | list[int]:
+    return [layer.first, layer.last] if layer.range == "custom" else layer.range
+
+
+def _signal(layer: SGR_LatentLayer | SGR_NoiseLayer, amount: float) -> dict[str, Any]:
+    return {"amount": amount, "envelope": layer.envelope, "gain": layer.gain, "offset": layer.offset}
+
+
+def _latent_source(layer: SGR_LatentLayer) -> dict[str, Any]:
+    seeds = seeds_of(layer.seeds, layer.name)
+    if layer.kind == "static":
+        return {"kind": "static", "seed": seeds[0]}
+    if layer.kind == "loop":
+        return {"kind": "loop", "seeds": seeds, "bars": layer.bars, "clock": layer.clock}
+    if len(seeds) != len(PITCHES):
+        raise PatchError(
+            f"The chroma layer {layer.name!r} has {len(seeds)} seeds. It needs {len(PITCHES)}, one for each note, such as 1-12."
+        )
+    return {"kind": "chroma", "seeds": seeds, "envelopes": [f"audio_chroma_{pitch}" for pitch in PITCHES]}
+
+
+def _noise_source(layer: SGR_NoiseLayer) -> dict[str, Any]:
+    if layer.kind == "own":
+        return {"kind": "own"}
+    if layer.kind == "fixed":
+        return {"kind": "fixed", "seed": layer.seed}
+    return {"kind": "evolving", "seed": layer.seed, "seconds": layer.seconds, "clock": layer.clock}
+
+
+def checkpoint_of(scene: bpy.types.Scene) -> str:
+    """The network as the patch names it: ``builtin`` or an absolute path."""
+    path = settings_of(scene).checkpoint
+    return bpy.path.abspath(path, library=scene.library) if path else BUILTIN
+
+
+def patch_of(scene: bpy.types.Scene) -> dict[str, Any]:
+    """The scene's patch as JSON data; raises `PatchError` for what cannot be written as one."""
+    settings = settings_of(scene)
+    return {
+        "version": 1,
+        "checkpoint": checkpoint_of(scene),
+        "truncation": settings.truncation,
+        "truncation_cutoff": None,
+        LAYERS: [
+            {
+                "name": layer.name,
+                "enabled": layer.enabled,
+                "source": _latent_source(layer),
+                "range": _range(layer),
+                "influence": _signal(layer, layer.influence),
+            }
+            for layer in settings.latent_layers
+        ],
+        NOISE: [
+            {
+                "name": layer.name,
+                "enabled": layer.enabled,
+                "source": _noise_source(layer),
+                "range": _range(layer),
+                "amplitude": _signal(layer, layer.amplitude),
+            }
+            for layer in settings.noise_layers
+        ],
+    }
+
+
+def envelopes_read(patch: dict[str, Any]) -> set[str]:
+    """Names of the envelopes that the enabled layers of a patch read."""
+    names: set[str] = set()
+    for layer in (*patch[LAYERS], *patch[NOISE]):
+        if layer["enabled"]:
+            signal = layer.get("influence") or layer["amplitude"]
+            source = layer["source"]
+            names |= {signal["envelope"], source.get("clock", ""), *source.get("envelopes", ())}
+    return names - {""}
+
+
+def number_at(scene: bpy.types.Scene, data_path: str) -> tuple[str, float] | None:
+    """The patch's dotted path for a data path of the scene, and the property's value; None where it is no such number."""
+    settings = settings_of(scene)
+    if data_path == "stylegan_reactive.truncation":
+        return "truncation", settings.truncation
+    match = _LAYER_NUMBER.match(data_path)
+    if match is None:
+        return None
+    layers = getattr(settings, match[1])
+    index = int(match[2]) if match[2] is not None else layers.find(match[3])
+    if not 0 <= index < len(layers):
+        return None
+    signal = "influence" if match[1] == LAYERS else "amplitude"
+    number = "amount" if match[4] == signal else match[4]
+    if number not in ("amount", "gain", "offset"):
+        return None
+    return f"{match[1]}.{index}.{signal}.{number}", float(getattr(layers[index], match[4]))
+
+
+# From the patch to properties
+
+
+def preset_names() -> list[str]:
+    """Names of the presets that are shipped."""
+    return sorted(path.stem for path in PRESETS.glob("*.json"))
+
+
+def read_preset(name: str) -> dict[str, Any]:
+    """A shipped preset as data."""
+    return dict(json.loads((PRESETS / f"{name}.json").read_text(encoding="utf-8")))
+
+
+def _apply(layer: Any, data: dict[str, Any], signal: dict[str, Any], amount: Callable[[float], None]) -> None:
+    layer.name, layer.enabled = data["name"], data["enabled"]
+    if isinstance(data["range"], str):
+        layer.range = data["range"]
+    else:
+        layer.range, (layer.first, layer.last) = "custom", data["range"]
+    amount(signal["amount"])
+    layer.envelope, layer.gain, layer.offset = signal["envelope"], signal["gain"], signal["offset"]
+    source = data["source"]
+    layer.kind = source["kind"]
+    for number in ("bars", "clock", "seconds"):
+        if number in source:
+            setattr(layer, number, source[number])
+
+
+def apply_patch(settings: SGR_Settings, patch: dict[str, Any]) -> None:
+    """Replace the layers by those of a patch; the song, the network and the envelopes stay."""
+    settings.truncation = patch["truncation"]
+    settings.latent_layers.clear()
+    settings.noise_layers.clear()
+    for data in patch[LAYERS]:
+        layer = settings.latent_layers.add()
+        _apply(layer, data, data["influence"], lambda value, layer=layer: setattr(layer, "influence", value))  # type: ignore[misc]
+        source = data["source"]
+        layer.seeds = text_of_seeds(source.get("seeds", [source.get("seed", 1)]))
+    for data in patch[NOISE]:
+        noise = settings.noise_layers.add()
+        _apply(noise, data, data["amplitude"], lambda value, layer=noise: setattr(layer, "amplitude", value))  # type: ignore[misc]
+        noise.seed = data["source"].get("seed", 1)
+    settings.latent_index = settings.noise_index = 0

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What lives as long as Blender runs and is stored in no file: the engine, and what is to be told in each scene's panel."""
+
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import bpy
+
+from ..engine.client import Engine
+from ..errors import ReactiveError
+from .preferences import PACKAGE, chosen_device, engine_python
+
+
+@dataclass
+class Notice:
+    """A text for the panel: an error, or how far something is (``progress`` 0..1)."""
+
+    text: str
+    is_error: bool = False
+    progress: float | None = None
+
+
+@dataclass
+class Session:
+    """The one engine of this Blender, and the notices by scene."""
+
+    _engine: Engine | None = None
+    _notices: dict[int, Notice] = field(default_factory=dict)
+
+    def engine(self) -> Engine:
+        """The engine for the Python and device that are chosen now; it starts when it is first asked something."""
+        python, device = engine_python(), chosen_device()
+        if self._engine is None or (self._engine.python, self._engine.device) != (python, device):
+            self.close()
+            self._engine = Engine(python, device, log_folder=_log_folder())
+        return self._engine
+
+    def close(self) -> None:
+        """Stop the engine and give its memory back."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.close()
+
+    def notice(self, scene: bpy.types.Scene) -> Notice | None:
+        """What the scene's panel shows."""
+        return self._notices.get(scene.session_uid)
+
+    def tell(self, scene: bpy.types.Scene, notice: Notice | None) -> None:
+        """Show a notice in the scene's panel; None takes it away."""
+        if notice is None:
+            self._notices.pop(scene.session_uid, None)
+        else:
+            self._notices[scene.session_uid] = notice
+        if not bpy.app.background and not bpy.app.timers.is_registered(_redraw):
+            bpy.app.timers.register(_redraw)  # not at once: a render calls from a thread of its own
+
+    def fail(self, scene: bpy.types.Scene, error: ReactiveError) -> None:
+        """Show an error in the scene's panel."""
+        self.tell(scene, Notice(str(error), is_error=True))
+
+
+def _redraw() -> None:
+    """Let every panel show what is new; a timer that runs once."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            area.tag_redraw()
+
+
+def _log_folder() -> Path:
+    """Where the engine's log goes: the extension's own folder where it is installed."""
+    try:
+        return Path(bpy.utils.extension_path_user(PACKAGE, path="log", create=True))
+    except ValueError:  # not installed as an extension
+        return Path(tempfile.gettempdir())
+
+
+session = Session()

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Start of the engine process: ``python -I .../stylegan_reactive/engine/__main__.py``.
+
+Run as a file, not with ``-m``: the folder that holds the extension also holds other people's extensions, and none of
+them may become importable here. So the package is put under its own name by hand and ``sys.path`` stays as it was.
+"""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+
+def load_package() -> None:
+    """Make ``stylegan_reactive`` importable from the folder of this file, and nothing else beside it."""
+    folder = Path(__file__).resolve().parent.parent
+    spec = importlib.util.spec_from_file_location(
+        "stylegan_reactive", folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    package = importlib.util.module_from_spec(spec)
+    sys.modules["stylegan_reactive"] = package
+    spec.loader.exec_module(package)
+
+
+if __name__ == "__main__":
+    sys.path = [entry for entry in sys.path if entry != str(Path(__file__).resolve().parent)]
+    load_package()
+    from stylegan_reactive.engine.server import main
+
+    main()

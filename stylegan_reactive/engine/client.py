@@ -1,0 +1,475 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The engine as Blender sees it: started when first needed, restarted when it died, asked for songs and pictures.
+
+Only NumPy and the standard library are needed here. Pictures come through shared memory, in a few slots, so that the
+next frames can be computed while the caller still uses this one.
+"""
+
+import contextlib
+import itertools
+import os
+import subprocess
+import tempfile
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from multiprocessing import shared_memory
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import EngineError, PatchError, ReactiveError
+from . import protocol
+
+MAIN = Path(__file__).with_name("__main__.py")
+HELLO_SECONDS = 180.0  # a cold disk and a virus scanner can make the first import of torch this slow
+FRAME_SECONDS = 600.0
+
+Progress = Callable[[float, str], None]
+Size = tuple[int, int]
+
+
+class EngineDied(EngineError):
+    """The process ended while it was asked something; the question may be asked again."""
+
+
+class Pending:
+    """An answer on its way."""
+
+    def __init__(self, number: int, process: "Process") -> None:
+        self.number = number
+        self.progress = (0.0, "")
+        self._process = process
+        self._done = threading.Event()
+        self._result: Any = None
+        self._error: ReactiveError | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether `result` returns or raises at once."""
+        return self._done.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait up to some seconds; whether the answer is there."""
+        return self._done.wait(seconds)
+
+    def result(self, seconds: float | None = None) -> Any:
+        """The answer; raises the engine's error, `EngineDied`, or `EngineError` when the time is over."""
+        if not self._done.wait(seconds):
+            raise EngineError(f"The engine did not answer within {seconds:.0f} seconds. Stop it and try again.")
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+    def cancel(self) -> None:
+        """Tell the engine that nobody waits any more. The answer still comes: an error, or the result if it was ready."""
+        if not self.done:
+            with contextlib.suppress(EngineError):
+                self._process.send({"id": self.number, "op": "cancel", "target": self.number})
+
+    def settle(self, result: Any = None, error: ReactiveError | None = None) -> None:
+        """Called by the reader of the pipe."""
+        self._result, self._error = result, error
+        self._done.set()
+
+
+class Process:
+    """One life of the child process: its pipe, the thread that reads it, and what is still unanswered."""
+
+    def __init__(self, python: str, log: Path) -> None:
+        self.python = python
+        self.log = log
+        self._numbers = itertools.count(1)
+        self._unanswered: dict[int, Pending] = {}
+        self._lock = threading.Lock()
+        self._errors = log.open("wb")
+        hidden = {"creationflags": subprocess.CREATE_NO_WINDOW} if os.name == "nt" else {}
+        try:
+            self._child = subprocess.Popen(
+                [python, "-I", str(MAIN)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                **hidden,  # type: ignore[arg-type]
+            )
+        except OSError as fault:
+            self._errors.close()
+            raise EngineError(
+                f"The engine's Python cannot be started: {python} ({fault.strerror or fault}). "
+                "Choose another in the preferences of this add-on."
+            ) from fault
+        self._reader = threading.Thread(target=self._read, name="engine answers", daemon=True)
+        self._reader.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the child still runs."""
+        return self._child.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """The child's process number."""
+        return self._child.pid
+
+    def ask(self, op: str, **fields: Any) -> Pending:
+        """Send a request; raises `EngineDied` where the child is gone."""
+        pending = Pending(next(self._numbers), self)
+        with self._lock:
+            self._unanswered[pending.number] = pending
+        try:
+            self.send({"id": pending.number, "op": op, **fields})
+        except ReactiveError:
+            with self._lock:
+                self._unanswered.pop(pending.number, None)
+            raise
+        return pending
+
+    def send(self, message: protocol.Message) -> None:
+        """Write one line; raises `EngineDied` where nobody reads it any more."""
+        try:
+            line = protocol.encode(message)
+        except ValueError as fault:
+            raise PatchError(
+                "A value that goes to the engine is not a finite number. Look for a curve or a setting without bounds."
+            ) from fault
+        assert self._child.stdin is not None
+        try:
+            with self._lock:
+                self._child.stdin.write(line)
+                self._child.stdin.flush()
+        except (OSError, ValueError) as fault:
+            raise EngineDied(self.last_words()) from fault
+
+    def _read(self) -> None:
+        assert self._child.stdout is not None
+        with contextlib.suppress(OSError, ValueError):
+            while line := self._child.stdout.readline(protocol.LONGEST_LINE):
+                self._dispatch(protocol.decode(line))
+        self._child.stdout.close()
+        self._child.kill()  # it may live on with its output closed: then nobody can talk to it
+        self._child.wait()
+        self._errors.close()
+        with self._lock:
+            left, self._unanswered = list(self._unanswered.values()), {}
+        for pending in left:
+            pending.settle(error=EngineDied(self.last_words()))
+
+    def _dispatch(self, message: protocol.Message) -> None:
+        number = message["id"]
+        if "progress" in message:
+            pending = self._unanswered.get(number)
+            if pending is not None:
+                pending.progress = (float(message["progress"]), str(message.get("text", "")))
+            return
+        with self._lock:
+            pending = self._unanswered.pop(number, None)
+        if pending is None:
+            return
+        if "error" in message:
+            pending.settle(error=protocol.error_from(message["error"]))
+        else:
+            pending.settle(result=message.get("result"))
+
+    def last_words(self) -> str:
+        """A sentence for the artist on an engine that ended, with the last line of its log."""
+        lines: list[str] = []
+        with contextlib.suppress(OSError):
+            lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
+        reason = f" Its last words: {lines[-1].strip()[:200]}" if lines else ""
+        return f"The engine ({self.python}) stopped unexpectedly.{reason} The whole log is in {self.log}."
+
+    def stop(self) -> None:
+        """Close the input, which ends the child, and make sure that it ended."""
+        with contextlib.suppress(OSError, ValueError):
+            assert self._child.stdin is not None
+            self._child.stdin.close()
+        try:
+            self._child.wait(2.0)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+        self._reader.join(2.0)
+
+
+@dataclass(frozen=True)
+class FrameRequest:
+    """Everything that a picture depends on.
+
+    Attributes
+    ----------
+    patch : dict
+        The patch as JSON data (see the choreography room).
+    values : dict of str to float
+        The envelopes at this frame, and numbers of the patch that are animated, by their dotted path.
+    size : (int, int)
+        Width and height of the picture in pixels.
+    """
+
+    patch: Mapping[str, Any]
+    values: Mapping[str, float]
+    size: Size
+
+    @cached_property
+    def patch_key(self) -> str:
+        """The patch by its content."""
+        return protocol.patch_key(dict(self.patch))
+
+    @cached_property
+    def key(self) -> tuple[Any, ...]:
+        """Equal for requests that ask for the same picture."""
+        return (self.patch_key, tuple(sorted(self.values.items())), self.size)
+
+
+@dataclass
+class Slot:
+    """A piece of shared memory that holds one picture, and what was asked to be written there."""
+
+    memory: shared_memory.SharedMemory
+    key: tuple[Any, ...] | None = None
+    pending: Pending | None = None
+
+    def picture(self, size: Size) -> np.ndarray:
+        """The pixels in the slot, float32 [height, width, 4]; they change when the slot is used again."""
+        width, height = size
+        return np.ndarray((height, width, 4), np.float32, self.memory.buf)
+
+    def forget(self) -> None:
+        """Let the slot be used for something else."""
+        if self.pending is not None:
+            self.pending.cancel()
+        self.key = self.pending = None
+
+    def close(self) -> None:
+        """Give the memory back."""
+        with contextlib.suppress(BufferError):  # somebody still looks at the pixels: freed with the last look
+            self.memory.close()
+        with contextlib.suppress(FileNotFoundError):
+            self.memory.unlink()
+
+
+@dataclass
+class Engine:
+    """The engine, by the name of the Python that runs it.
+
+    Parameters
+    ----------
+    python : str
+        Path of a Python that has torch and the other packages of the engine.
+    device : str
+        ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    log_folder : path, optional
+        Where the child's log is written; a temporary folder by default.
+    slots : int
+        Pictures that can be under way or in use at once: this one and the look-ahead.
+    """
+
+    python: str
+    device: str = "auto"
+    log_folder: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))
+    slots: int = 3
+    starts: int = field(default=0, init=False)
+    _starting: threading.RLock = field(default_factory=threading.RLock, init=False)
+    _process: Process | None = field(default=None, init=False)
+    _hello: protocol.Hello | None = field(default=None, init=False)
+    _sent: OrderedDict[str, None] = field(default_factory=OrderedDict, init=False)
+    _pool: list[Slot] = field(default_factory=list, init=False)
+
+    # Life of the process
+
+    @property
+    def running(self) -> bool:
+        """Whether the child process is there."""
+        return self._process is not None and self._process.alive
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process number, None while there is no child."""
+        return self._process.pid if self._process is not None and self._process.alive else None
+
+    def start(self) -> protocol.Hello:
+        """Start the child where it does not run, and return what it says of itself.
+
+        Raises
+        ------
+        EngineError
+            The Python cannot be started, lacks a package, or has no such device.
+        """
+        with self._starting:
+            return self._hello if self.running and self._hello is not None else self._start()
+
+    def _start(self) -> protocol.Hello:
+        self.stop()
+        self.starts += 1
+        process = Process(self.python, self.log_folder / f"stylegan_reactive_engine_{os.getpid()}.log")
+        try:
+            answer = process.ask("hello", protocol=protocol.PROTOCOL, device=self.device).result(HELLO_SECONDS)
+            if not isinstance(answer, dict) or answer.get("protocol") != protocol.PROTOCOL:
+                raise EngineError("The engine belongs to another version of the add-on. Restart Blender.")
+        except BaseException:
+            process.stop()
+            raise
+        self._process, self._hello = process, protocol.Hello(**answer)
+        return self._hello
+
+    def stop(self) -> None:
+        """End the child and forget what was sent to it; the slots stay."""
+        process, self._process, self._hello = self._process, None, None
+        self._sent.clear()
+        for slot in self._pool:
+            slot.key = slot.pending = None
+        if process is not None:
+            process.stop()
+
+    def close(self) -> None:
+        """End the child and give back the shared memory."""
+        self.stop()
+        while self._pool:
+            self._pool.pop().close()
+
+    def _again_if_it_died(self, action: Callable[[], Any]) -> Any:
+        """Run an action; once more, on a fresh engine, where the engine died meanwhile."""
+        try:
+            return action()
+        except EngineDied:
+            self.stop()
+            return action()
+
+    def _call(self, op: str, progress: Progress | None, **fields: Any) -> Any:
+        """Ask and wait, telling `progress` how far it is."""
+
+        def once() -> Any:
+            self.start()
+            assert self._process is not None
+            pending = self._process.ask(op, **fields)
+            while not pending.wait(0.1):
+                if progress is not None:
+                    try:
+                        progress(*pending.progress)
+                    except BaseException:
+                        pending.cancel()
+                        raise
+            return pending.result()
+
+        return self._again_if_it_died(once)
+
+    # Songs
+
+    def song(self, song: str) -> dict[str, float]:
+        """A song's ``duration`` in seconds, ``sample_rate`` and ``channels``; raises `SongError`."""
+        return dict(self._call("song", None, song=song))
+
+    def analyse(
+        self, song: str, fps: Fraction, recipes: Sequence[Mapping[str, Any]], *, progress: Progress | None = None
+    ) -> protocol.Analysed:
+        """A song's envelopes by their recipes, see the audio room; raises `SongError`.
+
+        `progress` is called with a fraction and a text some times a second; an exception from it cancels.
+        """
+        result = self._call(
+            "analyse", progress, song=song, fps=[fps.numerator, fps.denominator], recipes=[dict(r) for r in recipes]
+        )
+        return protocol.Analysed(
+            envelopes={name: protocol.unpack(text) for name, text in result["envelopes"].items()},
+            frames=int(result["frames"]),
+            duration=float(result["duration"]),
+            tempo=float(result["tempo"]),
+            beats=np.array(result["beats"], np.float64),
+            downbeats=np.array(result["downbeats"], np.float64),
+        )
+
+    # Pictures
+
+    def check_patch(self, patch: Mapping[str, Any]) -> dict[str, Any]:
+        """Load a patch and its network: ``num_ws``, ``resolution`` (h, w), ``noise_inputs``; raises what is wrong."""
+        return dict(self._call("patch", None, key=protocol.patch_key(dict(patch)), patch=dict(patch)))
+
+    def picture(self, request: FrameRequest, upcoming: Iterable[FrameRequest] = ()) -> np.ndarray:
+        """The picture of a request, while the engine goes on with those that will probably be asked for next.
+
+        Parameters
+        ----------
+        request : FrameRequest
+        upcoming : iterable of FrameRequest
+            In the order of need; as many as there are free slots are computed. They are guesses: a wrong one costs
+            time, never a wrong picture.
+
+        Returns
+        -------
+        float32 array [height, width, 4]
+            Scene-linear RGBA, bottom row first, in shared memory: valid until the next call.
+
+        Raises
+        ------
+        ReactiveError
+            What was wrong with the patch, a value, or the engine.
+        """
+        return self._again_if_it_died(lambda: self._picture(request, tuple(upcoming)))  # type: ignore[no-any-return]
+
+    def _picture(self, request: FrameRequest, upcoming: Sequence[FrameRequest]) -> np.ndarray:
+        self.start()
+        ahead = list(upcoming)[: self.slots - 1]
+        wanted = {request.key, *(guess.key for guess in ahead)}
+        for slot in self._pool:
+            if slot.key not in wanted:
+                slot.forget()
+        slot = self._order(request)
+        for guess in ahead:
+            with contextlib.suppress(PatchError):  # said when its turn comes
+                self._order(guess)
+        assert slot.pending is not None
+        try:
+            slot.pending.result(FRAME_SECONDS)
+        except BaseException:
+            slot.forget()
+            raise
+        return slot.picture(request.size)
+
+    def _order(self, request: FrameRequest) -> Slot:
+        """The slot where a picture is, or will be written."""
+        for slot in self._pool:
+            if slot.key == request.key:
+                return slot
+        slot = self._free_slot(request.size)
+        key = request.patch_key
+        assert self._process is not None
+        if key not in self._sent:
+            self._process.ask("patch", key=key, patch=dict(request.patch)).result(FRAME_SECONDS)
+            self._sent[key] = None
+            while len(self._sent) > protocol.KEPT_PATCHES:
+                self._sent.popitem(last=False)
+        self._sent.move_to_end(key)
+        slot.pending = self._process.ask(
+            "frame", patch=key, values=dict(request.values), size=list(request.size), slot=slot.memory.name
+        )
+        slot.key = request.key
+        return slot
+
+    def _free_slot(self, size: Size) -> Slot:
+        """A slot that is large enough and not wanted. The engine works in order, so a late write is overwritten."""
+        needed = size[0] * size[1] * 4 * 4
+        for slot in self._pool:
+            if slot.key is None and slot.memory.size >= needed:
+                return slot
+        for index, slot in enumerate(self._pool):
+            if slot.key is None:  # too small
+                self._pool.pop(index).close()
+                break
+        try:
+            memory = shared_memory.SharedMemory(create=True, size=needed)
+        except OSError as fault:
+            raise EngineError(
+                f"There is no shared memory left for a picture of {size[0]} x {size[1]} pixels ({fault.strerror}). "
+                "Close other programs or choose a smaller size."
+            ) from fault
+        self._pool.append(Slot(memory))
+        return self._pool[-1]
+
+    def wait_until_idle(self, seconds: float) -> bool:
+        """Wait until nothing that was asked for ahead is under way; for measurements and tests."""
+        end = time.monotonic() + seconds
+        return all(s.pending is None or s.pending.wait(max(0.0, end - time.monotonic())) for s in self._pool)

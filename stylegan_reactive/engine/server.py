@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The engine: reads requests from its standard input, answers on its standard output, and ends when the input closes.
+
+One thread reads, so that a cancellation or the parent's end is noticed at once; one thread works, in order of arrival.
+Everything heavy is imported by the hello, whose answer can then say in plain words what is missing.
+"""
+
+import contextlib
+import os
+import platform
+import queue
+import sys
+import threading
+import time
+import traceback
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from fractions import Fraction
+from importlib import metadata
+from importlib.util import find_spec
+from multiprocessing import resource_tracker, shared_memory
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+
+from ..errors import EngineError, PatchError, ReactiveError
+from . import protocol
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..choreography import Choreographer
+
+NEEDED = ("numpy", "torch", "scipy", "soundfile", "soxr", "safetensors")
+REPORTED = (*NEEDED, "librosa")
+OLDEST = {"torch": (2, 1), "numpy": (1, 24)}
+
+Kept = TypeVar("Kept")
+Progress = Callable[[float, str], None]
+
+
+class Cancelled(Exception):
+    """The client no longer wants the answer."""
+
+
+class Recent(OrderedDict[Hashable, Any]):
+    """A cache that keeps the few entries used last; its entries depend on their key alone."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+
+    def get_or_make(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
+        """The entry of a key, made where it is not there."""
+        if key not in self:
+            self[key] = make()
+            while len(self) > self.most:
+                self.popitem(last=False)
+        self.move_to_end(key)
+        return self[key]  # type: ignore[no-any-return]
+
+
+def attach(name: str) -> shared_memory.SharedMemory:
+    """Open the client's shared memory without becoming responsible for its end.
+
+    Before Python 3.13 attaching also registers the block with this process's resource tracker, which would remove it
+    from under Blender when the engine stops (CPython issue 82300).
+    """
+    if sys.version_info >= (3, 13):
+        return shared_memory.SharedMemory(name=name, track=False)
+    register = resource_tracker.register
+    resource_tracker.register = lambda *_: None
+    try:
+        return shared_memory.SharedMemory(name=name)
+    finally:
+        resource_tracker.register = register
+
+
+def stamp(path: str) -> tuple[str, int, int]:
+    """A file's identity for a cache: it changes when the file is replaced. A missing file is left to its reader."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return (path, 0, 0)
+    return (path, status.st_mtime_ns, status.st_size)
+
+
+def check_packages() -> dict[str, str]:
+    """Versions of what the engine needs; raises `EngineError` that names what is missing or too old."""
+    versions = {}
+    for name in REPORTED:
+        try:
+            versions[name] = metadata.version(name) if find_spec(name) else ""
+        except metadata.PackageNotFoundError:
+            versions[name] = ""
+    missing = [name for name in NEEDED if not versions[name]]
+    if missing:
+        raise EngineError(
+            f"The engine's Python, {sys.executable}, has no {' and no '.join(missing)}. Install "
+            f"{'it' if len(missing) == 1 else 'them'} there, or choose another Python in the preferences of this add-on."
+        )
+    for name, oldest in OLDEST.items():
+        found = tuple(int("".join(filter(str.isdigit, part)) or 0) for part in versions[name].split(".")[:2])
+        if found < oldest:
+            raise EngineError(
+                f"The engine's Python, {sys.executable}, has {name} {versions[name]}, but "
+                f"{'.'.join(map(str, oldest))} or later is needed. Update it there with pip."
+            )
+    return versions
+
+
+def choose_device(wanted: str) -> tuple["torch.device", str]:
+    """The torch device for ``auto``, ``cpu``, ``cuda`` or ``mps``, and its name for people."""
+    import torch
+
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    kind = next(kind for kind, found in there.items() if found) if wanted == "auto" else wanted
+    if not there.get(kind, False):
+        raise EngineError(
+            f"The engine found no device of the kind {wanted!r} on this machine. "
+            "Choose Automatic or CPU in the preferences of this add-on."
+        )
+    names = {"cuda": lambda: torch.cuda.get_device_name(), "mps": lambda: "Apple GPU", "cpu": platform.processor}
+    return torch.device(kind), names[kind]() or kind.upper()
+
+
+class Server:
+    """The operations of `protocol`, one method each; what they keep are caches and nothing else."""
+
+    def __init__(self) -> None:
+        self.device: torch.device | None = None
+        self.generators = Recent(2)
+        self.choreographers = Recent(protocol.KEPT_PATCHES)
+        self.analyses = Recent(2)
+        self.slots = Recent(8)
+
+    def hello(self, message: dict[str, Any], progress: Progress) -> dict[str, Any]:
+        """Check the packages, load torch and choose the device."""
+        if message["protocol"] != protocol.PROTOCOL:
+            raise EngineError("This engine belongs to another version of the add-on. Restart Blender.")
+        versions = check_packages()
+        progress(0.0, "Loading torch")
+        self.device, name = choose_device(message.get("device", "auto"))
+        return {
+            "protocol": protocol.PROTOCOL,
+            "versions": {"python": platform.python_version(), **versions},
+            "device": str(self.device),
+            "device_name": name,
+            "pid": os.getpid(),
+        }
+
+    def patch(self, message: dict[str, Any], progress: Progress) -> dict[str, Any]:
+        """Check a patch, load its network, and keep both under the patch's key."""
+        from ..choreography import Choreographer, Patch
+        from ..generator import builtin_checkpoint, load_generator
+
+        assert self.device is not None
+        patch = Patch.from_json(message["patch"])
+        path = str(builtin_checkpoint()) if patch.checkpoint == "builtin" else patch.checkpoint
+        progress(0.0, "Loading the network")
+        generator = self.generators.get_or_make(stamp(path), lambda: load_generator(path, device=str(self.device)))
+        self.choreographers.get_or_make(message["key"], lambda: Choreographer(patch, generator))
+        return {
+            "num_ws": generator.num_ws,
+            "resolution": list(generator.resolution),
+            "noise_inputs": len(generator.noise_shapes),
+        }
+
+    def frame(self, message: dict[str, Any], progress: Progress) -> dict[str, Any]:
+        """Make one picture and write it into the slot."""
+        import torch
+
+        from .pixels import to_blender
+
+        began = time.perf_counter()
+        if message["patch"] not in self.choreographers:
+            raise PatchError("The engine no longer holds this mapping.")
+        self.choreographers.move_to_end(message["patch"])  # the client counts on this order of use
+        choreographer: Choreographer = self.choreographers[message["patch"]]
+        width, height = message["size"]
+        slot = self.slots.get_or_make(message["slot"], lambda: attach(message["slot"]))
+        with torch.inference_mode():
+            inputs = choreographer.inputs(message["values"])
+            picture = choreographer.generator.synthesis(inputs.ws, noise=inputs.noise)
+            if not bool(torch.isfinite(picture).all()):
+                raise ReactiveError(
+                    "The network's picture has values that are not numbers. A gain or an amplitude may be far too high."
+                )
+            target = torch.frombuffer(slot.buf, dtype=torch.float32, count=width * height * 4)
+            target.view(height, width, 4).copy_(to_blender(picture, (width, height)))
+            del target  # the slot cannot be closed while a tensor looks into it
+        return {"seconds": time.perf_counter() - began}
+
+    def song(self, message: dict[str, Any], progress: Progress) -> dict[str, Any]:
+        """Look at a song without listening to it: how long it lasts."""
+        from ..audio.decode import SongReader
+
+        with SongReader(message["song"]) as reader:
+            return {
+                "duration": reader.expected_samples / reader.rate,
+                "sample_rate": reader.rate,
+                "channels": reader.channels,
+            }
+
+    def analyse(self, message: dict[str, Any], progress: Progress) -> dict[str, Any]:
+        """Listen to a song and bake the recipes that are asked for."""
+        from ..audio import Recipe, analyse, bake
+        song, fps = message["song"], Fraction(*message["fps"])
+        analysis = self.analyses.get_or_make(
+            (*stamp(song), fps), lambda: analyse(song, fps, progress=progress)
+        )
+        recipes = [Recipe.from_dict(recipe) for recipe in message["recipes"]]
+        return {
+            "envelopes": {recipe.name: protocol.pack(bake(analysis, recipe)) for recipe in recipes},
+            "frames": analysis.frames,
+            "duration": analysis.duration,
+            "tempo": float(analysis.tempo),
+            "beats": [float(beat) for beat in analysis.beats],
+            "downbeats": [float(beat) for beat in analysis.downbeats],
+        }
+
+
+OPERATIONS = ("hello", "patch", "frame", "song", "analyse")
+
+
+def serve(source: BinaryIO, sink: BinaryIO) -> None:
+    """Answer requests from `source` on `sink` until `source` ends; then the process ends too."""
+    waiting: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    cancelled: set[int] = set()
+    server = Server()
+
+    def read() -> None:
+        with contextlib.suppress(Exception):
+            while line := source.readline(protocol.LONGEST_LINE):
+                message = protocol.decode(line)
+                if message.get("op") == "cancel":
+                    cancelled.add(int(message["target"]))
+                else:
+                    waiting.put(message)
+        os._exit(0)  # the parent is gone, or talks nonsense: nobody waits for what is being computed
+
+    def send(message: dict[str, Any]) -> None:
+        sink.write(protocol.encode(message))
+        sink.flush()
+
+    def answer(message: dict[str, Any]) -> dict[str, Any]:
+        number = message["id"]
+
+        def progress(fraction: float, text: str) -> None:
+            if number in cancelled:
+                raise Cancelled
+            send({"id": number, "progress": float(fraction), "text": text})
+
+        try:
+            if number in cancelled:
+                raise Cancelled
+            if message.get("op") not in OPERATIONS:
+                raise EngineError(f"The engine does not know the request {message.get('op')!r}. Restart Blender.")
+            return {"id": number, "result": getattr(server, message["op"])(message, progress)}
+        except Cancelled:
+            return {"id": number, "error": {"kind": "EngineError", "message": "Cancelled."}}
+        except ReactiveError as error:
+            return {"id": number, "error": protocol.error_fields(error)}
+        except MemoryError:
+            error = EngineError("There is not enough memory for this picture. Choose a smaller size or network.")
+            return {"id": number, "error": protocol.error_fields(error)}
+        except Exception as fault:
+            traceback.print_exc()
+            error = EngineError(f"The engine met a fault of its own ({type(fault).__name__}: {fault}). See its log.")
+            return {"id": number, "error": protocol.error_fields(error)}
+        finally:
+            cancelled.discard(number)
+
+    threading.Thread(target=read, name="requests", daemon=True).start()
+    while True:
+        send(answer(waiting.get()))
+
+
+def main() -> None:
+    """Take the pipe for the protocol alone, so that whatever a library prints goes to the log, and serve."""
+    source = os.fdopen(os.dup(0), "rb")
+    sink = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    serve(source, sink)
