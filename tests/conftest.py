@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -116,18 +117,29 @@ def run_blender(tmp_path: Path) -> RunBlender:
     All calls in one test share user folders, as two sessions of one artist do. The test fails with the end of the
     output when the script raises, exits with another status than 0, or takes longer than ``timeout`` seconds.
     """
-    runner = tmp_path / "run_blender.py"
+    return blender_of(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def blender_in() -> Callable[[Path], RunBlender]:
+    """Make a ``run_blender`` that works in a folder of your choice, for fixtures that live longer than one test."""
+    return blender_of
+
+
+def blender_of(folder: Path) -> RunBlender:
+    """Return a function that runs scripts in Blender, with Blender's user folders inside the given one."""
+    runner = folder / "run_blender.py"
     runner.write_text(SCRIPT_RUNNER, encoding="utf-8")
     environment = {
         **os.environ,
-        "BLENDER_USER_RESOURCES": str(tmp_path / "blender_user"),
+        "BLENDER_USER_RESOURCES": str(folder / "blender_user"),
         "PYTHONPATH": str(REPOSITORY),
         "PYTHONUNBUFFERED": "1",
     }
 
     def run(script: str | Path, *arguments: object, timeout: float = 180.0) -> str:
         if isinstance(script, str):
-            path = tmp_path / "script.py"
+            path = folder / "script.py"
             path.write_text(textwrap.dedent(script), encoding="utf-8")
         else:
             path = script
@@ -138,15 +150,17 @@ def run_blender(tmp_path: Path) -> RunBlender:
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            cwd=tmp_path,
+            cwd=folder,
             env=environment,
             start_new_session=True,
         )
         try:
             output, errors = child.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
+        except BaseException as stop:
             end_with_children(child)
             output, errors = child.communicate()
+            if not isinstance(stop, subprocess.TimeoutExpired):
+                raise
             pytest.fail(f"Blender took longer than {timeout:.0f} s\n{tail(output)}\n{tail(errors)}", pytrace=False)
         if child.returncode != 0:
             pytest.fail(f"Blender ended with {child.returncode}\n{tail(output)}\n{tail(errors)}", pytrace=False)

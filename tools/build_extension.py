@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Build the zip that Blender installs: ``make extension`` runs this file in the environment that holds Blender.
 
-Blender wants ``__init__.py`` beside ``blender_manifest.toml``, so both are put into one folder, ``build/stylegan_reactive``.
-The zip is built and validated by Blender's own ``blender_ext.py``, which comes with the ``bpy`` module, against the
-tags of the official platform.
+Blender wants `__init__.py` beside `blender_manifest.toml`, so both are put into one folder, which is then built and
+validated by Blender's own `blender_ext.py`. It comes with the `bpy` module and knows the tags of the official platform.
 """
 
 from __future__ import annotations
