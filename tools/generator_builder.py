@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writing a picture formula into the weights of a StyleGAN2: signals, readouts, styles.
+
+A *signal* is a picture that the formula talks about (a field, its fold, a constant). It lives in a few channels of the
+current layer, and a *readout* - one weight per channel - gets it back:
+
+* Two channels hold ``lrelu(+y)`` and ``lrelu(-y)``. Their difference is proportional to y, their sum to ``|y|``: the leaky
+  rectifier passes a signal through unharmed, and folds it for nothing.
+* Upsampling pads with zeros, so a signal loses a quarter of itself in the outermost row of pixels, again at each size,
+  and the picture would get a dark frame. The mend: everything after the upsampling is kept proportional to that loss
+  (thresholds come from a constant channel that is lost likewise, not from biases). Then the second convolution writes each
+  signal twice, plainly and *gated* by a channel that is 0 inside and large in the outermost row. Inside, both say the
+  same; in the outermost row they differ by a known factor, so one combination of them is exact in both places.
+
+Demodulation divides each output by the norm of its weights, so signals have about unit variance at every layer, whatever
+the styles do, and the builder measures by which factor a signal came out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from stylegan_reactive.generator.stylegan2 import LRELU_GAIN, LRELU_SLOPE, FullyConnected, StyleGAN2, SynthesisLayer
+
+PAIR_DIFFERENCE = (1 + LRELU_SLOPE) * LRELU_GAIN  # lrelu(y) - lrelu(-y) = this * y
+PAIR_SUM = (1 - LRELU_SLOPE) * LRELU_GAIN  # lrelu(y) + lrelu(-y) = this * |y|
+CONSTANT = 64.0  # value before the rectifier of constant channels; large, so that thresholds take little of a weight's norm
+GATE = 0.5  # weight of the gate; the gate is 2 * CONSTANT * 0.25 = 32 in the outermost row, 16 times a signal's deviation
+LIGHT = torch.tensor([[-2.0, -1.0, 0.0], [-1.0, 0.0, 1.0], [0.0, 1.0, 2.0]]) / 8  # slope towards the lower right
+SHARPEN = torch.outer(torch.tensor([-0.2, 1.4, -0.2]), torch.tensor([-0.2, 1.4, -0.2]))
+BORDER_KEPT = 0.75  # what zero padding leaves of a signal in the outermost row
+
+
+@dataclass(frozen=True)
+class Style:
+    """How latents scale a signal on its way into the next layer: ``base + amount * (direction . latents)``."""
+
+    base: float = 1.0
+    directions: Mapping[int, float] = field(default_factory=dict)  # index of the latent -> amount
+
+
+@dataclass(frozen=True)
+class Signal:
+    """Where a signal lives in the current layer.
+
+    `value` and `fold` read the signal and its absolute value off the channels; `channels` lists those that it fills.
+    """
+
+    channels: tuple[int, ...]
+    value: Tensor
+    fold: Tensor | None = None
+
+
+Terms = Mapping[str, float]  # signal name, or "|name|" for its fold -> coefficient
+
+
+class Builder:
+    """Fills the layers of a synthesis network from 4 px upwards.
+
+    Parameters
+    ----------
+    generator : StyleGAN2
+        Its mapping network must already be written: the last layer holds latents as pairs (see `latent_rows`).
+    ws : Tensor
+        Samples [batch, num_ws, w_dim] over which factors are measured.
+    """
+
+    def __init__(self, generator: StyleGAN2, ws: Tensor) -> None:
+        self.generator = generator
+        self.ws = ws
+        self.layers = generator.synthesis.layers
+        self.index = 0
+        self.signals: dict[str, Signal] = {}
+        self.x = torch.empty(0)
+
+    def start(self, constant: Mapping[str, Tensor]) -> None:
+        """Name the channels of the 4 px constant; those that are not named are zero."""
+        const = self.generator.synthesis.b4.const
+        const.zero_()
+        self.signals = {}
+        for channel, (name, picture) in enumerate(constant.items()):
+            const[channel] = picture
+            self.signals[name] = Signal((channel,), unit(len(const), channel))
+        self.x = const.expand(len(self.ws), -1, -1, -1)
+
+    def pairs(
+        self,
+        outputs: Mapping[str, Terms],
+        styles: Mapping[str, Style],
+        *,
+        constants: Sequence[str] = (),
+        noise_strength: float = 0.0,
+    ) -> None:
+        """A layer of signals in pairs. After an upsampling it also makes ``mask`` and ``edge``, for `mended`."""
+        layer, width = self.open_layer(styles, noise_strength)
+        made: dict[str, Signal] = {}
+        channel = self.constant_channels(layer, made, constants)
+        if layer.up:
+            layer.weight[channel, :, 1, 1] = self.signals["one"].value * CONSTANT
+            layer.weight[channel + 1, :, 1, 1] = -self.signals["one"].value * CONSTANT
+            layer.bias[channel + 1] = CONSTANT * LRELU_GAIN
+            made["mask"] = Signal((channel,), unit(width, channel) / (2 * CONSTANT))
+            made["edge"] = Signal((channel + 1,), unit(width, channel + 1))
+            channel += 2
+        for terms in outputs.values():
+            row = self.read(terms)
+            layer.weight[channel, :, 1, 1] = row
+            layer.weight[channel + 1, :, 1, 1] = -row
+            channel += 2
+        first = channel - 2 * len(outputs)
+        factors = self.factors(layer)
+        for number, name in enumerate(outputs):
+            plus, minus = first + 2 * number, first + 2 * number + 1
+            scale = float(factors[plus])
+            value = (unit(width, plus) - unit(width, minus)) / (PAIR_DIFFERENCE * scale)
+            fold = (unit(width, plus) + unit(width, minus)) / (PAIR_SUM * scale)
+            made[name] = Signal((plus, minus), value, fold)
+        self.close_layer(layer, made)
+
+    def mended(
+        self,
+        outputs: Mapping[str, Terms],
+        styles: Mapping[str, Style],
+        *,
+        constants: Sequence[str] = (),
+        noise_strength: float = 0.0,
+    ) -> None:
+        """The second layer of a size: each signal in four channels, with the loss at the border made good."""
+        layer, width = self.open_layer(styles, noise_strength)
+        made: dict[str, Signal] = {}
+        channel = self.constant_channels(layer, made, constants)
+        gate = self.signals["edge"].value
+        ballast = self.signals["zero"].value  # a channel without a signal: it only makes the norms of the rows equal
+        first = channel
+        for terms in outputs.values():
+            row = self.read(terms)
+            row = row / row.norm()
+            for offset, (sign, extra) in enumerate(((1, GATE * ballast), (-1, GATE * ballast), (1, -GATE * gate), (-1, -GATE * gate))):
+                layer.weight[channel + offset, :, 1, 1] = sign * row + extra
+            channel += 4
+        factors = self.factors(layer)
+        rows = {name: self.read(terms) for name, terms in outputs.items()}
+        # inside: plain + gated = 1; outermost row, where the gated pair is negative and so counts slope / (1 + slope) ...
+        share = 2 * LRELU_SLOPE / (1 + LRELU_SLOPE)
+        gated = (1 - 1 / BORDER_KEPT) / (1 - share)
+        plain = 1 - gated
+        for number, name in enumerate(outputs):
+            a = first + 4 * number
+            scale = float(factors[a]) / float(rows[name].norm())
+            value = plain * (unit(width, a) - unit(width, a + 1)) + gated * (unit(width, a + 2) - unit(width, a + 3))
+            made[name] = Signal(tuple(range(a, a + 4)), value / (PAIR_DIFFERENCE * scale))
+        self.close_layer(layer, made)
+
+    def paint(self, ramps: Sequence[Ramp], styles: Mapping[str, Style], *, noise_strength: float = 0.0) -> None:
+        """The last convolution makes hinges of signals, and the last toRGB adds them up in colour."""
+        layer, _ = self.open_layer(styles, noise_strength)
+        edge = self.signals["edge"].value
+        channel = 0
+        hinges: list[tuple[Ramp, int, int]] = []
+        for ramp in ramps:
+            row = self.read(ramp.terms)
+            row = row / row.norm()
+            first, channel = channel, channel + len(ramp.knots)
+            kernel = LIGHT if ramp.light else SHARPEN
+            layer.weight[first:channel] = row[:, None, None] * kernel
+            if ramp.light:
+                layer.weight[first:channel, :, 1, 1] -= GATE * edge
+            hinges.append((ramp, first, channel))
+        inner = layer(self.x, self.ws[:, self.index], None)  # no biases yet
+        torgb = self.generator.synthesis.blocks[-1].torgb
+        torgb.weight.zero_()
+        torgb.bias.zero_()
+        torgb.affine.weight.zero_()
+        torgb.affine.bias.zero_()
+        factors = self.factors(layer)
+        for ramp, first, end in hinges:
+            y = inner[:, first, 8:-8, 8:-8]
+            y = torch.where(y > 0, y, y / LRELU_SLOPE) / LRELU_GAIN
+            scale = float(y.std()) if ramp.light else float(factors[first] / self.read(ramp.terms).norm())
+            slopes = [
+                (v1 - v0) / (k1 - k0)
+                for k0, k1, v0, v1 in zip(ramp.knots, ramp.knots[1:], ramp.values, ramp.values[1:], strict=False)
+            ]
+            bends = [b - a for a, b in zip([0.0, *slopes], [*slopes, 0.0], strict=True)]
+            gain = 1 / (LRELU_GAIN * (1 - LRELU_SLOPE) * scale)
+            for hinge, (knot, bend) in enumerate(zip(ramp.knots, bends, strict=True)):
+                layer.bias[first + hinge] = -knot * scale
+                torgb.weight[:, first + hinge, 0, 0] = ramp.colour * bend * gain / torgb.style_gain
+            # the leak of the rectifier adds a constant, and the function starts at its first value: both go to the bias
+            leak = LRELU_SLOPE / (1 - LRELU_SLOPE) * (ramp.values[-1] - ramp.values[0])
+            torgb.bias += ramp.colour * ramp.style.base * (ramp.values[0] - leak)
+            row = sum(
+                (a * latent_rows(self.ws.shape[2], latent) for latent, a in ramp.style.directions.items()),
+                torch.zeros(self.ws.shape[2]),
+            )
+            torgb.affine.weight[first:end] = row * math.sqrt(self.ws.shape[2])
+            torgb.affine.bias[first:end] = ramp.style.base
+        for block in self.generator.synthesis.blocks[:-1]:
+            block.torgb.affine.bias.fill_(1.0)
+        self.close_layer(layer, {})
+
+    # ---- the parts of a layer
+
+    def open_layer(self, styles: Mapping[str, Style], noise_strength: float) -> tuple[SynthesisLayer, int]:
+        layer = self.layers[self.index]
+        for parameter in (layer.weight, layer.bias, layer.affine.weight, layer.affine.bias):
+            parameter.zero_()
+        layer.affine.bias.fill_(1.0)
+        layer.noise_strength.fill_(noise_strength)
+        write_styles(layer.affine, self.signals, styles)
+        return layer, layer.weight.shape[0]
+
+    def constant_channels(self, layer: SynthesisLayer, made: dict[str, Signal], names: Sequence[str]) -> int:
+        """``zero`` (it hears only the noise), ``one``, and further constants, from biases alone."""
+        width = layer.weight.shape[0]
+        made["zero"] = Signal((0,), unit(width, 0))
+        for channel, name in enumerate(("one", *names), 1):
+            layer.bias[channel] = CONSTANT
+            made[name] = Signal((channel,), unit(width, channel) / (CONSTANT * LRELU_GAIN))
+        return 2 + len(names)
+
+    def close_layer(self, layer: SynthesisLayer, made: dict[str, Signal]) -> None:
+        self.x = layer(self.x, self.ws[:, self.index], None)
+        self.signals = made
+        self.index += 1
+
+    def read(self, terms: Terms) -> Tensor:
+        """The readout of a weighted sum of signals and folds."""
+        total = torch.zeros(self.x.shape[1])
+        for name, coefficient in terms.items():
+            signal = self.signals[name.strip("|")]
+            readout = signal.fold if name.startswith("|") else signal.value
+            assert readout is not None, f"{name} cannot be folded here"
+            total = total + coefficient * readout
+        return total
+
+    def factors(self, layer: SynthesisLayer) -> Tensor:
+        """The mean factor of demodulation of each output over the samples.  [channels_out]"""
+        styles = layer.affine(self.ws[:, self.index])
+        power = layer.weight.square().sum(dim=(2, 3))
+        return (styles.square() @ power.T + 1e-8).rsqrt().mean(dim=0)
+
+    def picture(self, terms: Terms) -> Tensor:
+        """The weighted sum itself, over the samples.  [batch, h, w]"""
+        return torch.einsum("bchw,c->bhw", self.x, self.read(terms))
+
+
+def unit(length: int, index: int) -> Tensor:
+    """A vector of zeros with a one."""
+    vector = torch.zeros(length)
+    vector[index] = 1.0
+    return vector
+
+
+def latent_rows(w_dim: int, latent: int) -> Tensor:
+    """Reads a latent off w, which holds lrelu(+latents) in its first half and lrelu(-latents) in its second."""
+    return (unit(w_dim, latent) - unit(w_dim, latent + w_dim // 2)) / PAIR_DIFFERENCE
+
+
+def write_styles(affine: FullyConnected, signals: Mapping[str, Signal], styles: Mapping[str, Style]) -> None:
+    """Let latents scale the channels of signals; those without a style keep 1."""
+    w_dim = affine.weight.shape[1]
+    for name, style in styles.items():
+        row = sum((amount * latent_rows(w_dim, latent) for latent, amount in style.directions.items()), torch.zeros(w_dim))
+        for channel in signals[name].channels:
+            affine.weight[channel] = row * math.sqrt(w_dim)  # the network divides by it
+            affine.bias[channel] = style.base
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """One stroke of the painting: a piecewise linear function of a signal, times a colour, times a style.
+
+    The function goes through `values` at `knots` and is constant outside, so that nothing can blow out. With `light` the
+    signal's slope towards the lower right is meant, in units of its deviation, and the outermost row stays unlit.
+    """
+
+    terms: Terms
+    knots: tuple[float, ...]
+    values: tuple[float, ...]
+    colour: Tensor
+    style: Style
+    light: bool = False
