@@ -10,10 +10,11 @@ from types import MappingProxyType
 import numpy as np
 
 from ..errors import SongError
+from .attack import DifferenceStream
 from .chroma import PitchStream, chroma_envelope
 from .decode import SongReader
 from .loudness import EnergyStream, rms_envelope
-from .onset import BANDS, NoveltyStream, onset_envelope
+from .onset import NoveltyStream, find_hits, pool_maximum
 from .rhythm import bars_curve, find_rhythm, frame_times
 from .spectrum import PITCH, TIMING, SpectrumStream
 
@@ -99,11 +100,13 @@ def analyse(path: str | Path, fps: int | float | Fraction, *, progress: Progress
     with SongReader(path) as song:
         tell(0.0, f"Listening to {name}")
         timing, pitch = SpectrumStream(TIMING), SpectrumStream(PITCH)
-        novelty_stream, pitch_stream, energy_stream = NoveltyStream(), PitchStream(), EnergyStream()
+        novelty_stream, pitch_stream = NoveltyStream(), PitchStream()
+        energy_stream, difference_stream = EnergyStream(), DifferenceStream()
         for block in song.blocks():
             novelty_stream.feed(timing.feed(block))
             pitch_stream.feed(pitch.feed(block))
             energy_stream.feed(block)
+            difference_stream.feed(block)
             tell(0.85 * song.progress, f"Listening to {name}")
         duration = song.duration
     tell(0.85, "Finding the beat")
@@ -111,7 +114,8 @@ def analyse(path: str | Path, fps: int | float | Fraction, *, progress: Progress
     novelty, circle = novelty_stream.result(), pitch_stream.result()
     rhythm = find_rhythm(novelty, circle)
     tell(0.95, "Drawing the envelopes")
-    features = {band: onset_envelope(novelty.values[band], novelty.dates, rate, frames) for band in BANDS}
+    attacks = difference_stream.result()
+    features = {name: pool_maximum(find_hits(novelty, name, attacks), rate, frames) for name in novelty.values}
     features["rms"] = rms_envelope(energy_stream.result(), rate, frames)
     features["chroma"] = chroma_envelope(circle, rate, frames)
     features["bars"] = bars_curve(rhythm.downbeats, rhythm.tempo, rate, frames)

@@ -1,45 +1,40 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Onset strength: how much new sound starts, for the whole spectrum and for kick, snare and hats.
+"""Onset strength: how much new sound starts, in all and from kick, snare and hats.
 
 The novelty is spectral flux (Bello et al., "A Tutorial on Onset Detection in Music Signals", 2005): the rise of the
 magnitudes, square-rooted, against the spectrum two windows earlier. The square root stands between loudness, which is
 close to it, and the amplitude; unlike a logarithm it makes the result independent of the song's level.
 
-A novelty value is dated to the centre of the windows that it compares plus 4 ms, the time that struck instruments take
-from their first sample to a sound. It is then given, by integer arithmetic, to the one video frame in which that date
+Each hit is dated in whole samples and then given, by integer arithmetic, to the one video frame in which that date
 lies. It is never interpolated: that would show half an attack a frame before it sounds.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from types import MappingProxyType
 
 import numpy as np
 from scipy import ndimage
 
+from .attack import date_attacks
 from .decode import RATE
+from .drums import EDGES, share_out
 from .spectrum import TIMING
-
-BANDS: Mapping[str, tuple[float, float]] = MappingProxyType(
-    {"onset": (30.0, 16000.0), "kick": (30.0, 150.0), "snare": (200.0, 5000.0), "hats": (8000.0, 16000.0)}
-)
-"""Low and high edge of each band in Hz. Snares reach into the hats' usual 5 to 8 kHz; above, hats are alone."""
 
 COMPARED = 2
 """A spectrum is compared with the one so many windows earlier: half a window, so that the two differ enough."""
 
-ATTACK_DELAY = 0.004
-"""Seconds from the start of a struck note to its sound: 4.3 to 4.6 ms for drums, 4 to 6 ms for keys were measured."""
+SURROUNDINGS = 0.05
+"""Seconds on each side in which a hit must be the strongest: the ear joins closer ones to one."""
 
-LEAKS: Mapping[str, tuple[str, float]] = MappingProxyType({"snare": ("kick", 0.2), "hats": ("snare", 0.35)})
-"""What a band hears of the drum below it, which is taken away: the beater's click, the snare wires' hiss."""
-
-SURROUNDINGS = 0.1
-"""Seconds on each side in which a hit must be the strongest: the ear joins onsets closer than about this to one."""
+FLOOR_SECONDS = 1.0
+"""Length of the running median that says how much novelty there is between hits."""
 
 SILENCE = 1e-4
-"""Novelty below which there is nothing: a rise to about -80 dB of full scale."""
+"""Novelty below which there is nothing, per sub-band: a rise to about -80 dB of full scale."""
+
+LEAST_SHARE = 0.05
+"""A drum whose strong hits are less than this share of the song's strong hits is not there: what is left is leakage."""
 
 
 @dataclass(frozen=True)
@@ -49,103 +44,112 @@ class Novelty:
     Attributes
     ----------
     values
-        Name of the band → float32 [windows].
-    dates
-        When each value sounds, in samples at 44.1 kHz: int64 [windows].
+        ``onset``, ``kick``, ``snare``, ``hats`` → float32 [windows], on one scale.
+    centres
+        Centre of the later of the two windows that each value compares, in samples: int64 [windows]. Attacks peak
+        there within about 3 ms.
     """
 
     values: Mapping[str, np.ndarray]
-    dates: np.ndarray
+    centres: np.ndarray
+
+
+@dataclass(frozen=True)
+class Hits:
+    """When something starts, and how strongly.
+
+    Attributes
+    ----------
+    samples
+        Dates at 44.1 kHz: int64 [hits].
+    strengths
+        float32 [hits], 0 to 1; a strong hit of the song is 1.
+    """
+
+    samples: np.ndarray
+    strengths: np.ndarray
 
 
 class NoveltyStream:
     """Collect the flux of magnitude spectra that arrive in blocks."""
 
     def __init__(self) -> None:
-        self._before = np.zeros((COMPARED, TIMING.window // 2 + 1), np.float32)
-        self._bins = {name: TIMING.bins(low, high) for name, (low, high) in BANDS.items()}
-        self._parts: dict[str, list[np.ndarray]] = {name: [] for name in BANDS}
+        self._before = np.zeros((COMPARED, len(EDGES) - 1), np.float32)
+        self._averages = np.zeros((TIMING.window // 2 + 1, len(EDGES) - 1), np.float32)
+        for band, (low, high) in enumerate(zip(EDGES[:-1], EDGES[1:], strict=True)):
+            bins = TIMING.bins(low, high)
+            self._averages[bins, band] = 1.0 / (bins.stop - bins.start)
+        self._parts: list[np.ndarray] = []
 
     def feed(self, magnitudes: np.ndarray) -> None:
         """Append float32 [windows, bins]."""
-        loudness = np.concatenate([self._before, np.sqrt(magnitudes)])
-        rise = np.maximum(loudness[COMPARED:] - loudness[:-COMPARED], 0.0)
+        loudness = np.concatenate([self._before, np.sqrt(magnitudes) @ self._averages])
+        self._parts.append(np.maximum(loudness[COMPARED:] - loudness[:-COMPARED], 0.0))
         self._before = loudness[-COMPARED:]
-        for name, bins in self._bins.items():
-            self._parts[name].append(rise[:, bins].mean(axis=1))
 
     def result(self) -> Novelty:
-        """Return what all blocks gave together, without what leaks from one drum's band into the next."""
-        flux = {
-            name: np.concatenate(parts) if parts else np.zeros(0, np.float32) for name, parts in self._parts.items()
-        }
-        values = dict(flux)
-        for name, (lower, share) in LEAKS.items():
-            leak = ndimage.maximum_filter1d(flux[lower], 3) if len(flux[lower]) else flux[lower]
-            values[name] = np.maximum(flux[name] - share * leak, 0.0)
-        compared_centres = TIMING.centres(len(flux["onset"])) - COMPARED * TIMING.hop // 2
-        return Novelty(values=values, dates=compared_centres + round(ATTACK_DELAY * RATE))
+        """Return the novelty of everything that was fed."""
+        rise = np.concatenate([*self._parts, np.zeros((0, len(EDGES) - 1), np.float32)])
+        # bands answer to the same attack up to a window apart: join them before they are shared out
+        joined = ndimage.maximum_filter1d(rise, 3, axis=0) if len(rise) else rise
+        return Novelty(values={"onset": rise.sum(axis=1), **share_out(joined)}, centres=TIMING.centres(len(rise)))
 
 
-def keep_peaks(novelty: np.ndarray, windows: int) -> np.ndarray:
-    """Set everything to zero that is not the strongest within ``windows`` on each side: [windows] → [windows].
+def find_hits(novelty: Novelty, name: str, energy: np.ndarray) -> Hits:
+    """Pick and date the hits of one drum, or of everything (``onset``).
 
-    A window sees an attack for half its length before it is due and novelty rises towards it. That ramp belongs to
-    the window and not to the music; on video it would be a picture that moves before the sound.
-    """
-    if len(novelty) == 0:
-        return novelty
-    return np.where(novelty >= ndimage.maximum_filter1d(novelty, 2 * windows + 1, mode="constant"), novelty, 0.0)
-
-
-def onset_envelope(novelty: np.ndarray, dates: np.ndarray, fps: Fraction, frames: int) -> np.ndarray:
-    """Put the hits of one band on video frames, scaled so that a strong hit is 1.
+    Only the peaks of the novelty are kept. A window sees an attack for half its length before it is due and novelty
+    rises towards it; that ramp belongs to the window and not to the music, and on video it would be a picture that
+    moves before the sound.
 
     Parameters
     ----------
-    novelty, dates
-        One band of a ``Novelty`` and its dates.
-    fps, frames
-        The video's rate, and its length in frames.
-
-    Returns
-    -------
-    numpy.ndarray
-        float32 [frames], 0 to 1. Zero between hits; a hit stands in the frame in which it sounds and in no other.
+    novelty
+        Of the song.
+    name
+        ``onset``, ``kick``, ``snare`` or ``hats``.
+    energy
+        Of the waveform's first difference, as ``attack.DifferenceStream`` gives it.
     """
-    floor = _floor(novelty)
-    hits = keep_peaks(np.maximum(novelty - floor, 0.0), round(SURROUNDINGS / 2 * TIMING.rate))
-    return pool_maximum(normalise_hits(hits), dates, fps, frames)
+    at, heights = _peaks(novelty.values[name])
+    reference = max(_strong(heights), LEAST_SHARE * _strong(_peaks(novelty.values["onset"])[1]))
+    if reference <= 0.0:
+        return Hits(np.zeros(0, np.int64), np.zeros(0, np.float32))
+    strengths = np.minimum(heights / reference, 1.0).astype(np.float32)
+    return Hits(date_attacks(novelty.centres[at], energy), strengths)
 
 
-def _floor(novelty: np.ndarray) -> np.ndarray:
-    """Estimate what goes on all the time between hits, such as the hiss of a cymbal: twice the median of one second."""
-    if len(novelty) == 0:
-        return novelty
-    return 2.0 * ndimage.median_filter(novelty, round(TIMING.rate), mode="nearest") + SILENCE
+def pool_maximum(hits: Hits, fps: Fraction, frames: int) -> np.ndarray:
+    """Give each video frame the strongest hit that is dated into it: float32 [frames], zero where there is none.
 
-
-def normalise_hits(hits: np.ndarray) -> np.ndarray:
-    """Divide by the strength of a strong hit and clip to 1; silence stays silence.
-
-    A strong hit is the 80th percentile of the hits that reach a tenth of the strongest, so that neither one crash nor
-    thousands of tiny peaks decide.
+    Exact at any length: the frame of a sample is an integer division. Hits outside the video are left out.
     """
-    strongest = float(hits.max(initial=0.0))
-    if strongest <= 0.0:
-        return np.zeros_like(hits)
-    strong = float(np.percentile(hits[hits > strongest / 10], 80))
-    return np.minimum(hits / strong, 1.0)
-
-
-def pool_maximum(values: np.ndarray, dates: np.ndarray, fps: Fraction, frames: int) -> np.ndarray:
-    """Give each video frame the largest value that is dated into it: [values] → float32 [frames].
-
-    Exact at any length: the frame of a sample is an integer division. Values outside the video are left out, frames
-    without a value are zero.
-    """
-    frame = dates * fps.numerator // (RATE * fps.denominator)
+    frame = hits.samples * fps.numerator // (RATE * fps.denominator)
     inside = (frame >= 0) & (frame < frames)
     pooled = np.zeros(frames, np.float32)
-    np.maximum.at(pooled, frame[inside], values[inside].astype(np.float32))
+    np.maximum.at(pooled, frame[inside], hits.strengths[inside])
     return pooled
+
+
+def _peaks(novelty: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Windows where the novelty stands above its surroundings, and by how much above what goes on all the time."""
+    if len(novelty) == 0:
+        return np.zeros(0, np.int64), novelty
+    length = min(round(FLOOR_SECONDS * TIMING.rate), len(novelty))
+    floor = 2.0 * ndimage.median_filter(novelty, length, mode="nearest") + SILENCE * (len(EDGES) - 1)
+    above = np.maximum(novelty - floor, 0.0)
+    around = round(SURROUNDINGS * TIMING.rate)
+    is_peak = (above > 0.0) & (above >= ndimage.maximum_filter1d(above, 2 * around + 1, mode="constant"))
+    is_peak[1:] &= ~(is_peak[:-1] & (above[1:] == above[:-1]))  # of a plateau, its first window
+    at = np.flatnonzero(is_peak)
+    return at, above[at]
+
+
+def _strong(heights: np.ndarray) -> float:
+    """How high a strong hit is: the 80th percentile of those that reach a tenth of the highest.
+
+    So neither one crash nor thousands of tiny peaks decide.
+    """
+    if len(heights) == 0:
+        return 0.0
+    return float(np.percentile(heights[heights >= heights.max() / 10], 80))

@@ -65,7 +65,7 @@ def find_rhythm(novelty: Novelty, circle: np.ndarray) -> Rhythm:
     if tempo is None:
         return Rhythm(DEFAULT_TEMPO, np.zeros(0), np.zeros(0))
     steps = _track(strength, 60.0 / tempo * TIMING.rate)
-    beats = novelty.dates[steps] / RATE
+    beats = novelty.centres[steps] / RATE
     beats = beats[beats >= 0.0]
     if len(beats) < 2:
         return Rhythm(tempo, np.zeros(0), np.zeros(0))
@@ -179,7 +179,7 @@ def _bar_phase(beats: np.ndarray, novelty: Novelty, circle: np.ndarray) -> int:
     """Which of the first four beats is a downbeat: where chords change most and the bass drum is strongest."""
     if len(beats) < 2 * BEATS_PER_BAR:
         return 0
-    kick = _strength_at(beats, novelty.values["kick"], novelty.dates / RATE)
+    kick = _strength_at(beats, novelty.values["kick"], novelty.centres / RATE)
     change = _chord_change(beats, circle)
     salience = _standard(kick) + 2.0 * _standard(change)
     return int(np.argmax([salience[phase::BEATS_PER_BAR].mean() for phase in range(BEATS_PER_BAR)]))
