@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The mixing desk of the built-in song: space, echo, ducking under the kick, saturation, limiting and loudness.
 
-Loudness is measured as in ITU-R BS.1770-4 (K-weighting, blocks of 400 ms, absolute gate at -70 LUFS and relative gate at
--10 LU).
+Loudness is measured as in ITU-R BS.1770-4 (K-weighting, blocks of 400 ms, gates at -70 LUFS and 10 LU below
+what is left).
 """
 
 from __future__ import annotations
@@ -18,22 +18,34 @@ LOUDNESS = -14.0  # LUFS, the level at which streaming services play
 
 # Level (dB), send to the room (dB), send to the echo (dB), depth of the ducking under the kick (0 to 1).
 DESK: dict[str, tuple[float, float, float, float]] = {
-    "kick": (-4.0, -40.0, -90.0, 0.0),
-    "snare": (-7.5, -17.0, -90.0, 0.0),
-    "hats": (-15.0, -26.0, -90.0, 0.12),
-    "effects": (-14.0, -12.0, -90.0, 0.2),
-    "bass": (-8.0, -60.0, -90.0, 0.7),
-    "pad": (-13.0, -10.0, -90.0, 0.65),
-    "keys": (-15.5, -13.0, -24.0, 0.4),
-    "arpeggio": (-17.5, -11.0, -9.0, 0.35),
-    "lead": (-9.5, -14.0, -13.0, 0.2),
-    "bells": (-14.0, -8.0, -9.0, 0.2),
+    "kick": (-5.5, -40.0, -90.0, 0.0),
+    "snare": (-7.0, -16.0, -90.0, 0.0),
+    "hats": (-10.5, -26.0, -90.0, 0.12),
+    "effects": (-12.5, -12.0, -90.0, 0.2),
+    "bass": (-9.0, -60.0, -90.0, 0.7),
+    "pad": (-13.0, -12.0, -90.0, 0.65),
+    "keys": (-15.0, -13.0, -24.0, 0.4),
+    "arpeggio": (-9.5, -11.0, -9.0, 0.35),
+    "lead": (-11.0, -14.0, -13.0, 0.2),
+    "bells": (-16.5, -8.0, -9.0, 0.2),
 }
 
 # Cutoff of the filters on pad and arpeggio, in Hz at each bar: they open in the build, close in the break.
-PAD_FILTER = ((0, 650), (1.6, 900), (2, 700), (3.9, 6500), (4, 4200), (8, 3800), (8.1, 1300), (9.9, 5000), (10, 5200))
-PAD_FILTER += ((14, 5200), (14.6, 2500), (15.6, 300))
-ARPEGGIO_FILTER = ((0, 1800), (2, 1300), (3.9, 11_000), (8, 9000), (8.1, 2200), (9.9, 9000), (14, 11_000), (15.6, 4000))
+PAD_FILTER: tuple[tuple[float, float], ...] = (
+    *((0, 800), (1.6, 1100), (2, 750), (3.9, 6500), (4, 4200), (8, 3800)),
+    *((8.1, 1300), (9.9, 5000), (10, 5200), (14, 5200), (14.6, 2500), (15.6, 300)),
+)
+ARPEGGIO_FILTER: tuple[tuple[float, float], ...] = (
+    *((0, 3500), (2, 1800), (3.9, 11_000), (8, 9000)),
+    *((8.1, 2200), (9.9, 9000), (14, 11_000), (15.6, 4000)),
+)
+
+# Rides: (bar, dB) by which some instruments are moved over the song, so that quiet parts are quiet.
+RIDES: dict[str, tuple[tuple[float, float], ...]] = {
+    "pad": ((0, -5), (2, -5), (3.85, -3), (4, -4), (8, -3.5), (8.05, -4), (9, -3), (9.9, 2), (10, -3), (14, -1)),
+    "bells": ((0, -1.5), (2, -1.5), (3, -3), (8, -1.5), (9.8, 0.5), (14, 1.5)),
+    "bass": ((0, -2), (2, -3), (3.9, -2), (4, 0), (8, 0), (8.05, -4), (9.9, -2), (10, 0)),
+}
 
 
 def mix(stems: dict[str, Stem], score: Score) -> tuple[Sound, dict[str, Sound]]:
@@ -60,6 +72,9 @@ def mix(stems: dict[str, Stem], score: Score) -> tuple[Sound, dict[str, Sound]]:
         sound = tone(name, stems[name].sound)
         if depth:
             sound = sound * (1.0 - depth * duck)[:, None]
+        if name in RIDES:
+            bars, levels = np.array(RIDES[name], dtype=np.float64).T
+            sound = sound * (10.0 ** (np.interp(np.arange(DURATION) / BAR, bars, levels) / 20.0))[:, None]
         parts[name] = decibels(level) * sound
         room += decibels(to_room) * parts[name]
         echo += decibels(to_echo) * parts[name]
@@ -77,13 +92,13 @@ def tone(name: str, sound: Sound) -> Sound:
     if name == "bass":
         return high_pass(shelf(sound, 700.0, 3.0, high=True), 30.0)
     if name == "pad":
-        return high_pass(swept_low_pass(sound, curve(PAD_FILTER, DURATION, BAR), resonance=0.9), 190.0)
+        return high_pass(swept_low_pass(sound, curve(PAD_FILTER, DURATION, BAR), resonance=0.9, block=256), 190.0)
     if name == "keys":
-        return high_pass(sound, 170.0)
+        return high_pass(shelf(sound, 1300.0, 4.0, high=True), 170.0)
     if name == "arpeggio":
-        return high_pass(swept_low_pass(sound, curve(ARPEGGIO_FILTER, DURATION, BAR)), 300.0)
+        return high_pass(swept_low_pass(sound, curve(ARPEGGIO_FILTER, DURATION, BAR), block=256), 300.0)
     if name in ("lead", "bells"):
-        return high_pass(sound, 200.0)
+        return high_pass(shelf(sound, 1200.0, 4.0, high=True), 200.0)
     return sound
 
 
@@ -93,7 +108,7 @@ def decibels(level: float) -> float:
 
 
 def ducking(score: Score) -> Sound:
-    """How far the others step back, 0 to 1: at once when the kick sounds, and out again within a quarter of a second."""
+    """How far the others step back, 0 to 1: at once under the kick, and back within a quarter of a second."""
     duck = np.zeros(DURATION)
     samples = round(0.26 * SAMPLE_RATE)
     time = clock(samples)
@@ -134,12 +149,12 @@ def reverberate(sound: Sound, seconds: float = 2.1) -> Sound:
 def master(sound: Sound) -> Sound:
     """Clean the lows, round the peaks, bring to `LOUDNESS` under `CEILING`, and fade the end to silence."""
     sound = high_pass(sound, 26.0)
-    sound = shelf(sound, 7000.0, 1.5, high=True)
+    sound = shelf(sound, 4500.0, 2.0, high=True)
     fade = round(0.6 * SAMPLE_RATE)
     sound[-fade:] *= (0.5 + 0.5 * np.cos(np.linspace(0.0, np.pi, fade)))[:, None]
     gain = decibels(LOUDNESS - loudness(sound))
     finished = sound
-    for _ in range(4):
+    for _ in range(3):
         driven = 1.25 * np.tanh(gain * sound / 1.25)
         finished = limit(driven)
         gain *= decibels(LOUDNESS - loudness(finished))
@@ -147,7 +162,7 @@ def master(sound: Sound) -> Sound:
 
 
 def limit(sound: Sound, ahead: float = 0.004, hold: float = 0.06) -> Sound:
-    """A limiter that looks ahead: no sample (nor the curve between samples) passes `CEILING`, and gain moves smoothly."""
+    """A limiter that looks ahead: no sample, nor the curve between samples, passes `CEILING`; its gain is smooth."""
     between = np.abs(signal.resample_poly(sound, 4, 1, axis=0)).reshape(len(sound), 4, 2).max(axis=(1, 2))
     peak = np.maximum(between, np.abs(sound).max(axis=1))
     wanted = np.minimum(1.0, 0.985 * CEILING / np.maximum(peak, 1e-9))

@@ -78,6 +78,7 @@ HARMONY: dict[str, tuple[int, tuple[int, ...]]] = {
     "Eb(add9)": (39, (55, 58, 63, 65)),
     "Cm7": (36, (55, 58, 60, 63)),
     "Fm9": (29, (56, 60, 63, 67)),
+    "Fm7": (29, (56, 60, 63, 65)),
     "Eb9sus4": (39, (56, 58, 61, 65)),
     "Bbm9": (34, (56, 61, 65, 72)),
     "C7": (36, (55, 58, 60, 64)),
@@ -95,13 +96,13 @@ CHANGES: tuple[tuple[int, int, str], ...] = (
     (4, 0, "Dbmaj9"),
     (5, 0, "Eb(add9)"),
     (6, 0, "Cm7"),
-    (7, 0, "Fm9"),
+    (7, 0, "Fm7"),
     (8, 0, "Bbm9"),
     (9, 0, "Eb9sus4"),
     (10, 0, "Dbmaj9"),
     (11, 0, "Eb(add9)"),
     (12, 0, "C7"),
-    (13, 0, "Fm9"),
+    (13, 0, "Fm7"),
     (13, 8, "Dbm6"),
     (14, 0, "Abmaj9"),
 )
@@ -116,8 +117,8 @@ SECTIONS: tuple[tuple[int, str], ...] = (
 )
 
 KICK: dict[int, str] = {
-    2: "7...7...7...7...",
-    3: "7...7...6.......",
+    2: "4...4...5...5...",
+    3: "5...6...6.......",
     4: "9.....8...8.....",
     5: "9..6......8.....",
     6: "9.....8...8.....",
@@ -131,7 +132,7 @@ KICK: dict[int, str] = {
 
 SNARE: dict[int, str] = {
     2: "....4.......5...",
-    3: "2.3.3.4.445566..",
+    3: "2.2.2.3.334455..",
     4: "....9.......9...",
     5: "....9..2....9..2",
     6: "....9.......9...",
@@ -189,12 +190,14 @@ LEAD_SECOND: dict[int, tuple[int, ...]] = {
     14: (75,),
 }
 
-# The motif as bells: foreshadowed in the introduction, stretched in the break, left ringing at the end.
+# The motif as bells: foreshadowed before the drop, stretched in the break, left ringing at the end.
 BELLS: dict[int, tuple[tuple[int, int, int, float], ...]] = {
     0: ((0, 3, 75, 0.75), (3, 3, 77, 0.65), (6, 8, 80, 0.8)),
     1: ((0, 3, 79, 0.75), (3, 3, 77, 0.65), (6, 8, 75, 0.75)),
-    8: ((0, 4, 77, 0.8), (4, 4, 73, 0.6), (8, 3, 72, 0.7), (11, 5, 77, 0.75)),
-    9: ((0, 4, 75, 0.8), (4, 4, 77, 0.75), (8, 4, 80, 0.85), (12, 2, 82, 0.7)),
+    2: ((0, 3, 75, 0.6), (3, 3, 77, 0.55), (6, 8, 79, 0.65)),
+    3: ((0, 3, 79, 0.6), (3, 3, 77, 0.55), (6, 2, 75, 0.55), (8, 6, 82, 0.7)),
+    8: ((0, 4, 77, 0.75), (4, 4, 80, 0.65), (8, 8, 84, 0.8)),
+    9: ((0, 4, 82, 0.8), (4, 4, 80, 0.65), (8, 4, 77, 0.7), (12, 2, 80, 0.7), (14, 2, 82, 0.8)),
     14: ((0, 4, 87, 0.6), (4, 4, 84, 0.5), (8, 4, 79, 0.42), (12, 8, 75, 0.36)),
 }
 
@@ -265,8 +268,7 @@ def compose() -> Score:
     events = [
         *_drums("kick", "", KICK),
         *_drums("snare", "", SNARE),
-        *_drums("hats", "closed", HATS_CLOSED),
-        *_drums("hats", "open", HATS_OPEN),
+        *_hats(),
         *_effects(),
         *_bass(harmony),
         *_chord_parts(harmony),
@@ -291,6 +293,16 @@ def _drums(instrument: str, articulation: str, bars: dict[int, str]) -> list[Eve
     ]
 
 
+def _hats() -> list[Event]:
+    """Closed and open hats; an open one rings until the next hat shuts it."""
+    hits = [*_drums("hats", "closed", HATS_CLOSED), *_drums("hats", "open", HATS_OPEN)]
+    hits.sort(key=lambda event: event.start)
+    return [
+        replace(hit, length=min(4 * SIXTEENTH, after.start - hit.start)) if after else hit
+        for hit, after in zip(hits, [*hits[1:], None], strict=True)
+    ]
+
+
 def _effects() -> list[Event]:
     last_eighth = 14 * SIXTEENTH
     return [
@@ -308,12 +320,12 @@ def _bass(harmony: tuple[Chord, ...]) -> list[Event]:
         Event("bass", grid(1), 15 * SIXTEENTH, 0.45, 39),
         Event("bass", grid(8), 15 * SIXTEENTH, 0.6, 34),
         Event("bass", grid(9), 13 * SIXTEENTH, 0.6, 39),
-        Event("bass", grid(14), 8 * SIXTEENTH, 1.0, 32),
+        Event("bass", grid(14), 10 * SIXTEENTH, 1.0, 32),
     ]
     for position in range(0, 30, 2):  # eighths that grow through the build
         bar, sixteenth = 2 + position // 16, position % 16
         root = chord_at(harmony, grid(bar, sixteenth)).root
-        events.append(Event("bass", grid(bar, sixteenth), round(1.6 * SIXTEENTH), 0.45 + 0.014 * position, root))
+        events.append(Event("bass", grid(bar, sixteenth), round(1.6 * SIXTEENTH), 0.35 + 0.014 * position, root))
     for bar in (4, 5, 6, 7, 10, 11, 12, 13):
         for position, length, above, velocity in BASS_FIGURE:
             root = chord_at(harmony, bar * BAR + position * SIXTEENTH).root

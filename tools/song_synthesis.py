@@ -100,11 +100,11 @@ def shelf(sound: Sound, frequency: float, decibels: float, high: bool) -> Sound:
     return np.asarray(signal.lfilter(b / a[0], a / a[0], sound, axis=0))
 
 
-def swept_low_pass(sound: Sound, cutoff: Sound, resonance: float = 0.8, block: int = 32) -> Sound:
+def swept_low_pass(sound: Sound, cutoff: Sound, resonance: float = 0.8, block: int = 48) -> Sound:
     """A resonant second-order low-pass whose cutoff (Hz, one value per sample) moves.
 
-    The coefficients change once per `block` samples (0.7 ms) while the filter's state is kept, which is smooth for every
-    sweep that the song has.
+    The coefficients change once per `block` samples while the filter's state is kept: about a millisecond is smooth for
+    a pluck, slow sweeps can do with less.
     """
     starts = np.arange(0, len(sound), block)
     angle = 2.0 * np.pi * np.clip(cutoff[starts], 20.0, 0.45 * SAMPLE_RATE) / SAMPLE_RATE
