@@ -80,7 +80,7 @@ def kick(event: Event, seed: int) -> Sound:
 
 
 def snare(event: Event, seed: int) -> Sound:
-    """Two modes of a skin, tuned to the key, that fall in pitch; a rattle of noise; four bursts of a clap if it is loud."""
+    """Two modes of a skin, tuned to the key, that fall in pitch; a rattle of noise; a clap of four bursts if loud."""
     samples = round(0.34 * SAMPLE_RATE)
     time = clock(samples)
     bend = 1.0 + 0.45 * np.exp(-time / 0.012)
@@ -130,7 +130,7 @@ def crash(event: Event, seed: int) -> Sound:
     samples = round(2.6 * SAMPLE_RATE)
     wide = noise(samples, 4000 + seed, 2) + 0.35 * pan(metal(samples, 1.37), 0.0)
     darker = swept_low_pass(wide, curve(((0, 15_000), (0.5, 8_000), (2.6, 1_500)), samples, SAMPLE_RATE), block=256)
-    shape = 0.65 * decay(samples, 0.16) + 0.35 * decay(samples, 0.75)
+    shape = 0.95 * decay(samples, 0.3) + 0.65 * decay(samples, 0.9)
     return event.velocity * high_pass(darker, 2600.0) * shape[:, None]
 
 
@@ -216,10 +216,10 @@ def lead(event: Event, seed: int) -> Sound:
     wave = np.zeros((samples, 2))
     for number, (cents, place) in enumerate(((-9.0, -0.85), (0.0, 0.0), (9.0, 0.85))):
         wave += pan(saw(frequency * 2.0 ** (cents / 1200.0), samples, 0.31 * number), place)
-    wave += 0.7 * pan(square(0.5 * frequency, samples), 0.0)
+    wave += 0.5 * pan(square(0.5 * frequency, samples), 0.0)
     cutoff = 2000.0 + 5800.0 * event.velocity * np.exp(-time / 0.22)
     sound = swept_low_pass(0.3 * wave, cutoff, resonance=1.0)
-    return event.velocity * sound * held(samples, 0.005, 0.35, 0.7, release)[:, None]
+    return event.velocity * sound * held(samples, 0.005, 0.22, 0.5, release)[:, None]
 
 
 def bells(event: Event, seed: int) -> Sound:

@@ -211,8 +211,8 @@ BASS_FIGURE: tuple[tuple[int, int, int, float], ...] = (
     (14, 2, 7, 0.75),
 )
 
-KEYS_DROP = ((0, 3, 0.9), (3, 3, 0.7), (6, 4, 0.85), (10, 3, 0.65))
-KEYS_CHORUS = ((0, 3, 0.95), (3, 3, 0.75), (6, 4, 0.9), (10, 2, 0.7), (12, 3, 0.8))
+KEYS_DROP = ((0, 2, 0.95), (3, 2, 0.75), (6, 3, 0.9), (10, 2, 0.7))
+KEYS_CHORUS = ((0, 2, 1.0), (3, 2, 0.8), (6, 3, 0.95), (10, 1, 0.75), (12, 3, 0.85))
 
 # Order in which the arpeggio walks through the chord's voices, an octave up.
 ARPEGGIO_WALK = (0, 2, 1, 3, 2, 0, 3, 1)
@@ -375,7 +375,7 @@ def _lead() -> list[Event]:
     events = []
     for bar, line in LEAD.items():
         for index, (position, length, midi, velocity) in enumerate(line):
-            note = Event("lead", grid(bar, position), round((length - 0.2) * SIXTEENTH), velocity, midi, "saw")
+            note = Event("lead", grid(bar, position), round((length - 0.5) * SIXTEENTH), velocity, midi, "saw")
             events.append(note)
             if bar in LEAD_SECOND:
                 second = LEAD_SECOND[bar][index]
