@@ -114,8 +114,8 @@ def analyse(path: str | Path, fps: int | float | Fraction, *, progress: Progress
     novelty, circle = novelty_stream.result(), pitch_stream.result()
     rhythm = find_rhythm(novelty, circle)
     tell(0.95, "Drawing the envelopes")
-    attacks = difference_stream.result()
-    features = {name: pool_maximum(find_hits(novelty, name, attacks), rate, frames) for name in novelty.values}
+    hits = find_hits(novelty, difference_stream.result())
+    features = {name: pool_maximum(of_drum, rate, frames) for name, of_drum in hits.items()}
     features["rms"] = rms_envelope(energy_stream.result(), rate, frames)
     features["chroma"] = chroma_envelope(circle, rate, frames)
     features["bars"] = bars_curve(rhythm.downbeats, rhythm.tempo, rate, frames)

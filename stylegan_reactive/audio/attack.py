@@ -1,33 +1,51 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Date attacks to the millisecond: the spectrum says that something starts, the waveform says when.
 
-Where a window first contains an attack depends on the instrument: spectral flux peaks 1 ms before the attack of an
-electronic kick and 3 ms after that of a recorded one. A sixth of a video frame at 60 per second is enough to show
-every sixth hit before it sounds. The energy of the waveform's first difference, in slices of one millisecond, rises
-with the attack itself.
+Which window first contains an attack depends on the instrument: spectral flux peaks 1 ms before the attack of an
+electronic kick and 3 ms after that of a recorded one. A beat that lies exactly on a video frame, as at 120 BPM and 30
+frames per second, would be seen a whole frame early for a fraction of that. The energy of the waveform's first
+difference, in slices of half a millisecond, jumps with the attack itself; its date is the end of the first slice that
+belongs to it, so that it is never seen before it sounds.
 """
 
 import numpy as np
 
-from .decode import RATE
+SLICE = 24
+"""Samples in one slice: 0.54 ms. All other lengths are in slices."""
 
-SLICE = 48
-"""Samples in one slice: 1.1 ms."""
+BACKGROUND = (55, 22)
+"""Before the centre of a window of spectral flux, from and to: what sounded before the attack."""
 
-EARLIEST, LATEST = 0.011, 0.006
-"""Seconds before and after the centre of a window of spectral flux, in which the attack's loudest slice lies."""
+EARLIEST, LATEST = 18, 10
+"""Before and after that centre, between which the attack lies."""
 
-RISE = 0.008
-"""Seconds that the way up to the loudest slice takes at most."""
+BEFORE = 12
+"""What must be quieter for the next slices to be a jump: a period of most differenced sound."""
 
-BEFORE = (0.030, 0.012)
-"""Seconds before the centre, from and to: what sounded before the attack."""
+AHEAD = 4
+"""Within which the jump is complete."""
 
-FIRST_SIGN = 0.01
-"""Share of the loudest slice's energy from which the attack is heard: a tenth of the amplitude."""
+JUMP = 2.0
+"""Times that the energy grows at least; with less, the waveform shows no attack."""
 
-STANDS_OUT = 2.0
-"""Times the energy before, from which a slice belongs to the attack."""
+SOFT_START = 2
+"""Before the jump, which may belong to the attack already."""
+
+CREST = 11
+"""After the jump, within which the attack is loudest."""
+
+FIRST_SIGN, HALF = 0.1, 0.5
+"""Shares of the attack's amplitude between which its rise is measured."""
+
+STANDS_OUT = 1.5
+"""Times the energy of the background from which a slice belongs to the attack."""
+
+GRADUAL = 3
+"""Length of the rise from which an attack counts as gradual."""
+
+BEGINNING = 0.81
+"""Lengths of the rise by which a gradual attack begins before its first sign: a rise as the square of time is at a
+tenth after 0.32 and at a half after 0.71 of its length, and 0.32 / (0.71 - 0.32) is 0.81."""
 
 
 class DifferenceStream:
@@ -64,25 +82,27 @@ def date_attacks(centres: np.ndarray, energy: np.ndarray) -> np.ndarray:
     numpy.ndarray
         int64 [attacks], in samples. Where the waveform shows no attack (a soft note under louder sound), the centre.
     """
-    if len(energy) == 0:
+    if len(centres) == 0:
         return centres.copy()
-    return np.array([_date(int(centre), energy) for centre in centres], np.int64)
+    rows = np.arange(len(centres))[:, None]
+    first = BACKGROUND[0]
+    place = (centres // SLICE)[:, None] + np.arange(-first, LATEST + CREST + 1)  # [attacks, slices]
+    padded = np.append(energy, np.float32(0.0))
+    heard = padded[np.where((place >= 0) & (place < len(energy)), place, len(energy))]
 
+    tries = np.arange(first - EARLIEST, first + LATEST + 1)
+    after = np.max([heard[:, tries + step] for step in range(AHEAD)], axis=0)
+    before = np.max([heard[:, tries - step] for step in range(1, BEFORE + 1)], axis=0)
+    before = before + 1e-3 * after.max(axis=1, keepdims=True) + 1e-12  # from silence, all attacks jump alike
+    jump = np.argmax(after / before, axis=1)[:, None]
+    is_attack = after[rows, jump] >= JUMP * before[rows, jump]
 
-def _date(centre: int, energy: np.ndarray) -> int:
-    def slice_at(offset: float) -> int:
-        return max(0, (centre + round(offset * RATE)) // SLICE)
-
-    first, end = slice_at(-EARLIEST), min(len(energy), slice_at(LATEST) + 1)
-    if end <= first:
-        return centre
-    at = first + int(np.argmax(energy[first:end]))
-    before = energy[slice_at(-BEFORE[0]) : slice_at(-BEFORE[1])]
-    background = float(np.median(before)) if len(before) else 0.0
-    threshold = max(FIRST_SIGN * float(energy[at]), STANDS_OUT * background)
-    if energy[at] < 2 * threshold:
-        return centre
-    limit = max(0, at - round(RISE * RATE / SLICE))
-    while at > limit and energy[at - 1] >= threshold:
-        at -= 1
-    return at * SLICE
+    rise = np.sqrt(heard[rows, tries[jump] + np.arange(-SOFT_START, CREST)])
+    background = np.sqrt(STANDS_OUT * heard[:, : first - BACKGROUND[1]].max(axis=1, keepdims=True))
+    crest = rise.max(axis=1, keepdims=True)
+    starts = np.argmax(rise >= np.maximum(FIRST_SIGN * crest, background), axis=1)
+    halves = np.argmax(rise >= np.maximum(HALF * crest, background), axis=1)
+    length = np.maximum(halves - starts, 0)
+    begins = starts + 1.0 - np.where(length >= GRADUAL, BEGINNING * length, 0.0)
+    dates = (place[rows, tries[jump]][:, 0] - SOFT_START + begins) * SLICE
+    return np.where(is_attack[:, 0], np.maximum(np.round(dates), 0).astype(np.int64), centres)
