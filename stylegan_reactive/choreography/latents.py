@@ -72,12 +72,20 @@ def loop_weights(count: int, phase: float) -> Weights:
 
 
 def chroma_weights(chroma: Sequence[float]) -> Weights:
-    """Weights of the pitch classes' latents, [12], sum 1: the chroma normalised; all equal in silence.
+    """Weights of the pitch classes' latents, [12], sum 1: one note shows its latent, silence the average of all.
+
+    The normalised chroma, as in the paper's appendix C, with the variety that averaging takes away given back. Summed
+    with weights p, independent latents stray from their average by the root of ``sum(p**2)`` times what one of them
+    does: real chords, whose chroma is broad, would all show about the same grey. So the distance from equal weights is
+    divided by that root (the paper's appendix B does the same to latents after a Gaussian filter). What chord it is
+    then shows as clearly as what note, and no picture strays further than those of the palette.
 
     Values below zero, which an edited curve can have, count as zero.
     """
     energy = np.maximum(np.asarray(chroma, dtype=np.float64), 0.0)
-    weights: Weights = (energy + _SILENCE / len(energy)) / (energy.sum() + _SILENCE)
+    equal = 1.0 / len(energy)
+    share = (energy + _SILENCE * equal) / (energy.sum() + _SILENCE)
+    weights: Weights = equal + (share - equal) / np.sqrt(np.sum(share**2))
     return weights
 
 
