@@ -56,7 +56,8 @@ extension: setup  ## build the zip for Blender in build/ and validate it
 
 assets: setup  ## make the built-in song and the built-in generator again
 	@$(PYTHON_IN_VENV) tools/make_song.py
-	@$(if $(wildcard .venv-engine),$(ENGINE_PYTHON),$(PYTHON_IN_VENV)) tools/make_generator.py
+	@if [ -x $(ENGINE_PYTHON) ]; then $(ENGINE_PYTHON) tools/make_generator.py; \
+		else $(PYTHON_IN_VENV) tools/make_generator.py; fi
 
 clean:  ## delete .venv, .venv-engine, build/, examples/out/ and all caches
 	@rm -rf .venv .venv-engine build examples/out .pytest_cache .mypy_cache .ruff_cache
