@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Set Up Scene makes one scene give picture and song, and respects what the artist has built already."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import bpy
+import numpy as np
+import pytest
+
+from stylegan_reactive.blender.patches import apply_patch, patch_of, preset_names, read_preset, seeds_of, text_of_seeds
+from stylegan_reactive.blender.properties import settings_of
+from stylegan_reactive.errors import PatchError
+
+
+def tree_of(scene: bpy.types.Scene) -> bpy.types.NodeTree:
+    """The scene's compositor, on any Blender."""
+    return scene.compositing_node_group if hasattr(scene, "compositing_node_group") else scene.node_tree
+
+
+def test_one_button_prepares_picture_sound_range_and_file(film: bpy.types.Scene) -> None:
+    settings = settings_of(film)
+    assert tuple(settings.image.size) == tuple(settings.size) == (film.render.resolution_x, film.render.resolution_y)
+    assert settings.image.is_float
+    strips = [strip for strip in film.sequence_editor.strips if strip.type == "SOUND"]
+    assert len(strips) == 1
+    assert (film.frame_start, film.frame_end) == (1, 240)
+    assert film.render.image_settings.file_format == "FFMPEG"
+    assert (film.render.ffmpeg.codec, film.render.ffmpeg.audio_codec) == ("H264", "AAC")
+    assert film.render.filepath.endswith("beat.mp4")
+    assert film.view_settings.view_transform == "Standard"
+    assert film.render.use_lock_interface
+    assert settings.latent_layers
+    assert settings.noise_layers
+    assert settings.envelopes
+
+
+def test_setting_up_twice_adds_nothing(film: bpy.types.Scene, dump: Callable) -> None:
+    before = dump()
+    nodes = len(tree_of(film).nodes)
+    bpy.ops.stylegan_reactive.set_up()
+    assert dump() == before
+    assert len(tree_of(film).nodes) == nodes
+
+
+def test_song_may_be_exchanged_and_its_strip_stays_where_it_was_put(film: bpy.types.Scene, builtin_song: Path) -> None:
+    next(strip for strip in film.sequence_editor.strips).frame_start = 25
+    settings_of(film).song = str(builtin_song)
+    bpy.ops.stylegan_reactive.set_up()
+    strips = list(film.sequence_editor.strips)
+    assert [Path(bpy.path.abspath(strip.sound.filepath)).name for strip in strips] == [builtin_song.name]
+    assert strips[0].frame_start == film.frame_start == 25
+
+
+def test_compositor_that_the_artist_built_is_kept(
+    scene: bpy.types.Scene, beat: Path, notice: Callable
+) -> None:
+    if hasattr(scene, "compositing_node_group"):
+        tree = bpy.data.node_groups.new("Mine", "CompositorNodeTree")
+        tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
+        scene.compositing_node_group = tree
+        output = tree.nodes.new("NodeGroupOutput")
+    else:
+        scene.use_nodes = True
+        tree = scene.node_tree
+        tree.nodes.clear()
+        output = tree.nodes.new("CompositorNodeComposite")
+    mine = tree.nodes.new("CompositorNodeBlur")
+    link = tree.links.new(mine.outputs[0], output.inputs[0])
+    settings_of(scene).song = str(beat)
+    bpy.ops.stylegan_reactive.set_up()
+    assert tree_of(scene) == tree
+    assert output.inputs[0].links[0].from_node == mine
+    assert link.is_valid
+    assert "StyleGAN Reactive Fit" in tree.nodes
+    assert "compositor was kept" in notice(scene)
+
+
+def test_output_path_of_the_artist_is_kept(scene: bpy.types.Scene, beat: Path, tmp_path: Path) -> None:
+    scene.render.filepath = str(tmp_path / "my film.mp4")
+    settings_of(scene).song = str(beat)
+    bpy.ops.stylegan_reactive.set_up()
+    assert scene.render.filepath == str(tmp_path / "my film.mp4")
+
+
+def test_render_of_another_shape_is_filled_without_stretching(film: bpy.types.Scene, render: Callable) -> None:
+    square = render(film, 37)[37]
+    film.render.resolution_x, film.render.resolution_y = 128, 64
+    wide = render(film, 37)[37]
+    assert wide.shape == (64, 128, 3)
+    assert wide.astype(float).std() > 10
+    middle = wide[:, 1:-1:2].astype(float)[:, :]  # twice as wide: every second pixel of the middle half of the height
+    enlarged = square[16:48].astype(float).mean((0, 1))
+    assert np.abs(middle.mean((0, 1)) - enlarged).max() < 8
+
+
+def test_scene_that_keeps_its_render_size(scene: bpy.types.Scene, beat: Path) -> None:
+    scene.render.resolution_x, scene.render.resolution_y = 1920, 1080
+    settings = settings_of(scene)
+    settings.song, settings.match_render_size = str(beat), False
+    bpy.ops.stylegan_reactive.set_up()
+    assert (scene.render.resolution_x, scene.render.resolution_y) == (1920, 1080)
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_preset_comes_back_from_the_panel_as_it_was(scene: bpy.types.Scene, name: str) -> None:
+    preset = read_preset(name)
+    apply_patch(settings_of(scene), preset)
+    again = patch_of(scene)
+
+    def same(first: object, second: object) -> bool:
+        if isinstance(first, dict) and isinstance(second, dict):
+            return first.keys() == second.keys() and all(same(first[key], second[key]) for key in first)
+        if isinstance(first, list) and isinstance(second, list):
+            return len(first) == len(second) and all(map(same, first, second))
+        if isinstance(first, float) and isinstance(second, float):
+            return first == pytest.approx(second, rel=1e-6)
+        return first == second
+
+    assert same(preset, again)
+
+
+def test_seeds_are_read_as_artists_write_them() -> None:
+    assert seeds_of("1-4, 24 ,7", "x") == [1, 2, 3, 4, 24, 7]
+    assert text_of_seeds([1, 2, 3, 4, 24, 7]) == "1-4,24,7"
+    for text in ("", "one", "4-1", "1;2", "-3", "1--2", "0x10", "1-99999999"):
+        with pytest.raises(PatchError, match="Layer"):
+            seeds_of(text, "Layer")
