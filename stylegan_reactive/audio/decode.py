@@ -180,17 +180,18 @@ def _cut_short(path: Path, detail: str) -> SongError:
 
 
 def _missing_bytes(path: Path) -> int:
-    """Count the bytes that a wav or ogg file lacks at its end; libsndfile would pass over them in silence.
+    """Count the bytes that a wav, aiff or ogg file lacks at its end; libsndfile would pass over them in silence.
 
     Sizes of zero or of all ones are what a program writes that streams and cannot go back: they promise nothing.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(12)
-        if start[:4] == b"RIFF" and start[8:12] == b"WAVE":
+        if start[:4] == b"RIFF" or start[:4] == b"FORM":
+            sound, order = (b"data", "<I") if start[:4] == b"RIFF" else (b"SSND", ">I")
             while len(header := file.read(8)) == 8:
-                length = struct.unpack("<I", header[4:])[0]
-                if header[:4] == b"data":
+                length = struct.unpack(order, header[4:])[0]
+                if header[:4] == sound:
                     return 0 if length == 0 or length >= 0x7FFFF000 else max(0, file.tell() + length - size)
                 file.seek(length + length % 2, 1)
         elif start[:4] == b"OggS":

@@ -12,6 +12,7 @@ lies. It is never interpolated: that would show half an attack a frame before it
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 from scipy import ndimage
@@ -30,8 +31,8 @@ SURROUNDINGS = 0.05
 FLOOR_SECONDS = 1.0
 """Length of the running median that says how much novelty there is between hits."""
 
-SILENCE = 1e-4
-"""Novelty below which there is nothing, per sub-band: a rise to about -80 dB of full scale."""
+SILENCE = 1e-3
+"""Novelty below which there is nothing, per sub-band: a tone that starts at about -90 dB of full scale."""
 
 JOINED = 0.035
 """Seconds between a drum's share and the onset that it belongs to."""
@@ -79,7 +80,7 @@ class NoveltyStream:
     def __init__(self) -> None:
         self._before = np.zeros((COMPARED, len(EDGES) - 1), np.float32)
         self._averages = np.zeros((TIMING.window // 2 + 1, len(EDGES) - 1), np.float32)
-        for band, (low, high) in enumerate(zip(EDGES[:-1], EDGES[1:], strict=True)):
+        for band, (low, high) in enumerate(pairwise(EDGES)):
             bins = TIMING.bins(low, high)
             self._averages[bins, band] = 1.0 / (bins.stop - bins.start)
         self._parts: list[np.ndarray] = []
@@ -113,11 +114,11 @@ def find_hits(novelty: Novelty, energy: np.ndarray) -> dict[str, Hits]:
     energy
         Of the waveform's first difference, as ``attack.DifferenceStream`` gives it.
     """
-    onsets, heights = _peaks(novelty.values["onset"])
+    onsets, heights = find_peaks(novelty.values["onset"])
     strong = _strong(heights)
     found = {}
     for name, values in novelty.values.items():
-        at, drum_heights = (onsets, heights) if name == "onset" else _peaks(values)
+        at, drum_heights = (onsets, heights) if name == "onset" else find_peaks(values)
         reference = max(_strong(drum_heights), LEAST_SHARE * strong)
         if name != "onset":
             at = _strongest_around(at, onsets, heights, len(values))
@@ -148,8 +149,8 @@ def pool_maximum(hits: Hits, fps: Fraction, frames: int) -> np.ndarray:
     return pooled
 
 
-def _peaks(novelty: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Windows where the novelty stands above its surroundings, and by how much above what goes on all the time."""
+def find_peaks(novelty: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find the windows where novelty stands above its surroundings, and by how much above what goes on all the time."""
     if len(novelty) == 0:
         return np.zeros(0, np.int64), novelty
     length = min(round(FLOOR_SECONDS * TIMING.rate), len(novelty))

@@ -15,7 +15,7 @@ from scipy import fft, ndimage
 from .chroma import DELAY as CHROMA_DELAY
 from .chroma import fold, tuning
 from .decode import RATE
-from .onset import Novelty
+from .onset import Novelty, find_peaks
 from .spectrum import PITCH, TIMING
 
 DEFAULT_TEMPO = 120.0
@@ -31,6 +31,12 @@ TIGHTNESS = 100.0
 """How much an uneven step costs against a strong onset (Ellis 2007)."""
 
 BEATS_PER_BAR = 4
+
+LATENESS = 0.003
+"""Seconds by which spectral flux peaks after most attacks begin."""
+
+SHORTEST = 2.0
+"""Seconds; in less there is no beat to be heard."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +67,13 @@ def find_rhythm(novelty: Novelty, circle: np.ndarray) -> Rhythm:
         Strength around the pitch circle, as ``PitchStream`` gives it.
     """
     strength = _prepare(novelty.values["onset"])
-    tempo = _tempo(strength)
+    enough = len(find_peaks(novelty.values["onset"])[0]) >= BEATS_PER_BAR
+    tempo = _tempo(strength) if enough else None
     if tempo is None:
         return Rhythm(DEFAULT_TEMPO, np.zeros(0), np.zeros(0))
     steps = _track(strength, 60.0 / tempo * TIMING.rate)
-    beats = novelty.centres[steps] / RATE
-    beats = beats[beats >= 0.0]
+    beats = novelty.centres[steps] / RATE - LATENESS
+    beats = np.maximum(beats[beats > -TIMING.window / RATE], 0.0)
     if len(beats) < 2:
         return Rhythm(tempo, np.zeros(0), np.zeros(0))
     if len(beats) >= 8:
@@ -113,7 +120,7 @@ def _prepare(novelty: np.ndarray) -> np.ndarray:
 def _tempo(strength: np.ndarray) -> float | None:
     """Beats per minute from the autocorrelation, or nothing where no period stands out."""
     longest = int(60.0 / SLOWEST * TIMING.rate) * 4
-    if len(strength) < int(4 * TIMING.rate) or not strength.any():
+    if len(strength) < int(SHORTEST * TIMING.rate) or not strength.any():
         return None
     smooth = ndimage.gaussian_filter1d(strength, 0.015 * TIMING.rate)
     smooth -= smooth.mean()
