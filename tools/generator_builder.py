@@ -29,10 +29,12 @@ from stylegan_reactive.generator.stylegan2 import LRELU_GAIN, LRELU_SLOPE, Fully
 
 PAIR_DIFFERENCE = (1 + LRELU_SLOPE) * LRELU_GAIN  # lrelu(y) - lrelu(-y) = this * y
 PAIR_SUM = (1 - LRELU_SLOPE) * LRELU_GAIN  # lrelu(y) + lrelu(-y) = this * |y|
-CONSTANT = 64.0  # value before the rectifier of constant channels; large, so that thresholds take little of a weight's norm
-GATE = 0.5  # weight of the gate; the gate is 2 * CONSTANT * 0.25 = 32 in the outermost row, 16 times a signal's deviation
+CONSTANT = 128.0  # value before the rectifier of constant channels; large, so that thresholds take little of a weight's norm
+GATE = 1.5  # weight of the gate
+import os
+DEBUG = bool(os.environ.get('DEBUG'))
 LIGHT = torch.tensor([[-2.0, -1.0, 0.0], [-1.0, 0.0, 1.0], [0.0, 1.0, 2.0]]) / 8  # slope towards the lower right
-SHARPEN = torch.outer(torch.tensor([-0.2, 1.4, -0.2]), torch.tensor([-0.2, 1.4, -0.2]))
+CORNER = 0.65  # a threshold between what is kept in the corner, 0.75 squared, and at the edge, 0.75
 BORDER_KEPT = 0.75  # what zero padding leaves of a signal in the outermost row
 
 
@@ -54,6 +56,9 @@ class Signal:
     channels: tuple[int, ...]
     value: Tensor
     fold: Tensor | None = None
+
+    def channel_vector(self, width: int) -> Tensor:
+        return sum((unit(width, channel) for channel in self.channels), torch.zeros(width))
 
 
 Terms = Mapping[str, float]  # signal name, or "|name|" for its fold -> coefficient
@@ -106,20 +111,28 @@ class Builder:
             layer.bias[channel + 1] = CONSTANT * LRELU_GAIN
             made["mask"] = Signal((channel,), unit(width, channel) / (2 * CONSTANT))
             made["edge"] = Signal((channel + 1,), unit(width, channel + 1))
-            channel += 2
-        for terms in outputs.values():
+            # positive only in the corners, where the loss is squared; the leak of the rectifier elsewhere is subtracted
+            layer.weight[channel + 2, :, 1, 1] = -self.signals["one"].value * CONSTANT
+            layer.bias[channel + 2] = CONSTANT * LRELU_GAIN * CORNER
+            corner = unit(width, channel + 2) - LRELU_SLOPE * unit(width, channel + 1)
+            corner += LRELU_SLOPE * LRELU_GAIN * (1 - CORNER) * made["one"].channel_vector(width)
+            made["corner"] = Signal((channel + 2,), corner)
+            channel += 3
+        copies = (width - channel) // (2 * len(outputs))
+        places = {name: range(channel + 2 * copies * k, channel + 2 * copies * (k + 1)) for k, name in enumerate(outputs)}
+        for name, terms in outputs.items():
             row = self.read(terms)
-            layer.weight[channel, :, 1, 1] = row
-            layer.weight[channel + 1, :, 1, 1] = -row
-            channel += 2
-        first = channel - 2 * len(outputs)
+            for plus in places[name][::2]:
+                layer.weight[plus, :, 1, 1] = row
+                layer.weight[plus + 1, :, 1, 1] = -row
         factors = self.factors(layer)
-        for number, name in enumerate(outputs):
-            plus, minus = first + 2 * number, first + 2 * number + 1
-            scale = float(factors[plus])
-            value = (unit(width, plus) - unit(width, minus)) / (PAIR_DIFFERENCE * scale)
-            fold = (unit(width, plus) + unit(width, minus)) / (PAIR_SUM * scale)
-            made[name] = Signal((plus, minus), value, fold)
+        for name, channels in places.items():
+            difference, total = torch.zeros(width), torch.zeros(width)
+            for plus in channels[::2]:
+                difference += unit(width, plus) - unit(width, plus + 1)
+                total += unit(width, plus) + unit(width, plus + 1)
+            scale = float(factors[channels.start]) * copies
+            made[name] = Signal(tuple(channels), difference / (PAIR_DIFFERENCE * scale), total / (PAIR_SUM * scale))
         self.close_layer(layer, made)
 
     def mended(
@@ -134,26 +147,32 @@ class Builder:
         layer, width = self.open_layer(styles, noise_strength)
         made: dict[str, Signal] = {}
         channel = self.constant_channels(layer, made, constants)
-        gate = self.signals["edge"].value
+        gates = (0 * self.signals["edge"].value, self.signals["edge"].value, self.signals["corner"].value)
         ballast = self.signals["zero"].value  # a channel without a signal: it only makes the norms of the rows equal
-        first = channel
-        for terms in outputs.values():
+        heaviest = max(float(gate.norm()) for gate in gates)
+        copies = (width - channel) // (6 * len(outputs))
+        places = {name: range(channel + 6 * copies * k, channel + 6 * copies * (k + 1)) for k, name in enumerate(outputs)}
+        for name, terms in outputs.items():
             row = self.read(terms)
             row = row / row.norm()
-            for offset, (sign, extra) in enumerate(((1, GATE * ballast), (-1, GATE * ballast), (1, -GATE * gate), (-1, -GATE * gate))):
-                layer.weight[channel + offset, :, 1, 1] = sign * row + extra
-            channel += 4
+            for plus, gate in zip(places[name][::2], gates * copies, strict=True):
+                rest = ballast * math.sqrt(heaviest**2 - float(gate.norm()) ** 2) - gate
+                layer.weight[plus, :, 1, 1] = row + GATE * rest
+                layer.weight[plus + 1, :, 1, 1] = -row + GATE * rest
         factors = self.factors(layer)
-        rows = {name: self.read(terms) for name, terms in outputs.items()}
-        # inside: plain + gated = 1; outermost row, where the gated pair is negative and so counts slope / (1 + slope) ...
-        share = 2 * LRELU_SLOPE / (1 + LRELU_SLOPE)
-        gated = (1 - 1 / BORDER_KEPT) / (1 - share)
-        plain = 1 - gated
-        for number, name in enumerate(outputs):
-            a = first + 4 * number
-            scale = float(factors[a]) / float(rows[name].norm())
-            value = plain * (unit(width, a) - unit(width, a + 1)) + gated * (unit(width, a + 2) - unit(width, a + 3))
-            made[name] = Signal(tuple(range(a, a + 4)), value / (PAIR_DIFFERENCE * scale))
+        # Weights a, b, c of the plain pair, the one gated at the edge and the one gated in the corner, so that
+        # inside a + b + c = 1, at the edge a + b s + c = 1 / kept, in the corner a + (b + c) s = 1 / kept^2, where a pair
+        # that is gated, both halves being negative, still counts s = 2 slope / (1 + slope).
+        s = 2 * LRELU_SLOPE / (1 + LRELU_SLOPE)
+        at_edge = (1 - 1 / BORDER_KEPT) / (1 - s)
+        in_corner = (1 / BORDER_KEPT - 1 / BORDER_KEPT**2) / (1 - s)
+        shares = (1 - at_edge - in_corner, at_edge, in_corner)
+        for name, channels in places.items():
+            scale = float(factors[channels.start]) / float(self.read(outputs[name]).norm()) * copies
+            value = torch.zeros(width)
+            for plus, share in zip(channels[::2], shares * copies, strict=True):
+                value[plus], value[plus + 1] = share, -share
+            made[name] = Signal(tuple(channels), value / (PAIR_DIFFERENCE * scale))
         self.close_layer(layer, made)
 
     def paint(self, ramps: Sequence[Ramp], styles: Mapping[str, Style], *, noise_strength: float = 0.0) -> None:
@@ -166,10 +185,12 @@ class Builder:
             row = self.read(ramp.terms)
             row = row / row.norm()
             first, channel = channel, channel + len(ramp.knots)
-            kernel = LIGHT if ramp.light else SHARPEN
-            layer.weight[first:channel] = row[:, None, None] * kernel
             if ramp.light:
+                layer.weight[first:channel] = row[:, None, None] * LIGHT
                 layer.weight[first:channel, :, 1, 1] -= GATE * edge
+            else:  # at the edge at least the mean of what is lost can be given back
+                lost = float(self.picture(ramp.terms).mean()) / self.read(ramp.terms).norm()
+                layer.weight[first:channel, :, 1, 1] = row + lost * edge / (2 * CONSTANT)
             hinges.append((ramp, first, channel))
         inner = layer(self.x, self.ws[:, self.index], None)  # no biases yet
         torgb = self.generator.synthesis.blocks[-1].torgb
@@ -178,9 +199,11 @@ class Builder:
         torgb.affine.weight.zero_()
         torgb.affine.bias.zero_()
         factors = self.factors(layer)
+        self.hinge_amplitude = float(factors[0] / self.read(ramps[0].terms).norm())
         for ramp, first, end in hinges:
             y = inner[:, first, 8:-8, 8:-8]
             y = torch.where(y > 0, y, y / LRELU_SLOPE) / LRELU_GAIN
+            if DEBUG: print(ramp.light, y.std(), y.abs().max(), factors[first])
             scale = float(y.std()) if ramp.light else float(factors[first] / self.read(ramp.terms).norm())
             slopes = [
                 (v1 - v0) / (k1 - k0)
@@ -211,7 +234,7 @@ class Builder:
         for parameter in (layer.weight, layer.bias, layer.affine.weight, layer.affine.bias):
             parameter.zero_()
         layer.affine.bias.fill_(1.0)
-        layer.noise_strength.fill_(noise_strength)
+        self.noise_fraction = noise_strength
         write_styles(layer.affine, self.signals, styles)
         return layer, layer.weight.shape[0]
 
@@ -227,6 +250,12 @@ class Builder:
     def close_layer(self, layer: SynthesisLayer, made: dict[str, Signal]) -> None:
         self.x = layer(self.x, self.ws[:, self.index], None)
         self.signals = made
+        amplitude = min((1 / float(signal.value.norm()) for signal in made.values() if len(signal.channels) > 1), default=0.0)
+        layer.noise_strength.fill_(self.noise_fraction * (amplitude or self.hinge_amplitude))
+        if DEBUG:
+            for name, signal in made.items():
+                if len(signal.channels) > 1:
+                    p = self.picture({name: 1.0}); print(self.index, name, "mean %.2f std %.2f within %.2f min %.2f max %.2f" % (p.mean(), p.std(), p.std(dim=(1, 2)).mean(), p.min(), p.max()))
         self.index += 1
 
     def read(self, terms: Terms) -> Tensor:
@@ -244,6 +273,20 @@ class Builder:
         styles = layer.affine(self.ws[:, self.index])
         power = layer.weight.square().sum(dim=(2, 3))
         return (styles.square() @ power.T + 1e-8).rsqrt().mean(dim=0)
+
+    def standard(self, terms: Terms, deviation: float = 1.0, mean: float = 0.0) -> dict[str, float]:
+        """The same sum, scaled and shifted to this deviation and mean over the samples."""
+        picture = self.picture(terms)
+        factor = deviation / float(picture.std(dim=(1, 2)).mean())
+        scaled = {name: coefficient * factor for name, coefficient in terms.items()}
+        constant = "mask" if "mask" in self.signals else "one"
+        scaled[constant] = scaled.get(constant, 0.0) + mean - factor * float(picture.mean())
+        return scaled
+
+    def quantiles(self, terms: Terms, shares: Sequence[float]) -> tuple[float, ...]:
+        """The values below which these shares of all pixels of the samples lie."""
+        values = self.picture(terms)[:, ::3, ::3].flatten()
+        return tuple(torch.quantile(values, torch.tensor(shares)).tolist())
 
     def picture(self, terms: Terms) -> Tensor:
         """The weighted sum itself, over the samples.  [batch, h, w]"""

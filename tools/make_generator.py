@@ -111,111 +111,123 @@ def write_synthesis(generator: StyleGAN2, samples: Tensor, seed: int) -> None:
     for name, waves in fields.items():
         for wave in range(waves):
             frequency = torch.randn(2, generator=random)
-            frequency = frequency / frequency.norm() * (0.9 + 2.0 * wave / waves)
+            frequency = frequency / frequency.norm() * (1.2 + 3.2 * wave / waves)
             phase = torch.rand(1, generator=random) * math.tau
             constant[f"{name}.{wave}"] = torch.sin(frequency[0] * x + frequency[1] * y + phase)
             styles[f"{name}.{wave}"] = Style(0.0, along(random, COARSE, 1.0))
     builder.start(constant)
-    noise = (0.02, 0.02, 0.02, 0.02, 0.02, 0.02, 0.02, 0.02, 0.02, 0.02, 0.02, 0.02, 0.02, 0.02, 0.03)
-    outputs = {name: {f"{name}.{wave}": 1.4 / math.sqrt(waves) for wave in range(waves)} for name, waves in fields.items()}
+    noise = (0.02, 0.02, 0.02, 0.015, 0.015, 0.012, 0.012, 0.006, 0.006, 0.003, 0.003, 0.002, 0.002, 0.0015, 0.0015)
+    std = builder.standard
+    outputs = {name: std({f"{name}.{wave}": 1.0 for wave in range(waves)}) for name, waves in fields.items()}
     builder.pairs(outputs | {"glow": {"glow": 1.0}}, styles, constants=("phase",), noise_strength=noise[0])
+    coarse = lambda base, amount: Style(base, along(random, COARSE, amount))  # noqa: E731
+    medium = lambda base, amount: Style(base, along(random, MEDIUM, amount))  # noqa: E731
 
-    keep = {name: {name: 1.0} for name in (*fields, "glow")}
+    def keep(*names: str) -> dict[str, dict[str, float]]:
+        return {name: {name: 1.0} for name in names}
+
     # 8 px
-    builder.pairs(keep, {"phase": Style(0, along(random, COARSE, 1))}, constants=("phase",), noise_strength=noise[1])
-    builder.mended(keep, {}, constants=("phase",), noise_strength=noise[2])
+    everything = keep(*fields, "glow")
+    builder.pairs(everything, {}, constants=(), noise_strength=noise[1])
+    builder.mended(everything, {}, constants=("phase",), noise_strength=noise[2])
     # 16 px: the first folds
     builder.pairs(
-        keep | {"S": {"F1": 1.0, "phase": 0.6}, "T": {"F4": 1.0, "F2": 0.5}},
-        {"phase": Style(0, along(random, COARSE, 1))},
-        constants=("phase",),
+        everything | {"S": std({"F1": 1.0}, 1.4) | {"phase": 1.0}, "T": std({"F4": 1.0, "F2": 0.7}, 1.4)},
+        {"phase": coarse(0, 1)},
         noise_strength=noise[3],
     )
     builder.mended(
-        {name: {name: 1.0} for name in ("F0", "F2", "F3", "F4", "glow")} | {"S": {"|S|": 1.6, "mask": -1.2}, "T": {"|T|": 1.6, "mask": -1.2}},
+        keep("F0", "F2", "F3", "F4", "glow") | {"S": std({"|S|": 1.0}), "T": std({"|T|": 1.0})},
         {},
         constants=("phase", "phase2"),
         noise_strength=noise[4],
     )
     # 32 px: u, the folded sum
-    medium = lambda base, amount: Style(base, along(random, MEDIUM, amount))  # noqa: E731
     builder.pairs(
         {
-            "U": {"F0": 1.0, "S": 0.8, "F2": 0.35, "phase": 0.9},
-            "V": {"F3": 1.0, "T": 0.9, "F0": 0.5, "phase2": 0.9},
-            "E": {"F4": 1.0, "F3": 0.5, "S": 0.4},
+            "U": std({"F0": 1.0, "S": 0.9, "F2": 0.5}, 2.0) | {"phase": 1.0},
+            "V": std({"F3": 1.0, "T": 1.0, "F0": 0.5}, 2.0) | {"phase2": 1.0},
+            "E": std({"F4": 1.0, "F3": 0.5, "S": 0.4}),
             "glow": {"glow": 1.0},
         },
-        {"F0": medium(1, 0.3), "S": medium(1, 0.5), "F2": medium(1, 0.4), "T": medium(1, 0.5), "phase": medium(0, 1), "phase2": medium(0, 1)},
-        constants=("phase", "phase2"),
+        {
+            "F0": medium(1, 0.3),
+            "S": medium(1, 0.5),
+            "F2": medium(1, 0.4),
+            "T": medium(1, 0.5),
+            "phase": medium(0, 1),
+            "phase2": medium(0, 1),
+        },
         noise_strength=noise[5],
     )
     builder.mended(
-        {"U": {"U": 1.0}, "H": {"|U|": 1.7, "mask": -1.3}, "V": {"|V|": 1.7, "mask": -1.3}, "E": {"E": 1.0}, "glow": {"glow": 1.0}},
+        keep("U", "E", "glow") | {"H": std({"|U|": 1.0}), "V": std({"|V|": 1.0})},
         {},
         constants=("phase", "phase2"),
         noise_strength=noise[6],
     )
     # 64 px
     builder.pairs(
-        {
-            "U": {"U": 1.0},
-            "H": {"H": 1.0},
-            "G": {"H": 1.2, "V": 0.6, "E": 0.3, "phase": 0.7},
-            "W": {"V": 1.0, "U": 0.4, "phase2": 0.7},
-            "E": {"E": 1.0},
-            "glow": {"glow": 1.0},
+        keep("H", "E", "glow")
+        | {
+            "G": std({"H": 1.0, "V": 0.8, "E": 0.3}, 2.0) | {"phase": 1.0},
+            "W": std({"V": 1.0, "U": 0.6}, 1.8) | {"phase2": 1.0},
         },
         {"V": medium(1, 0.5), "E": medium(1, 0.5), "phase": medium(0, 1), "phase2": medium(0, 1)},
         noise_strength=noise[7],
     )
     builder.mended(
-        {"H": {"H": 1.0}, "G": {"|G|": 1.7, "mask": -1.3}, "W": {"|W|": 1.7, "mask": -1.3}, "E": {"E": 1.0}, "glow": {"glow": 1.0}},
+        keep("H", "E", "glow") | {"G": std({"|G|": -1.0}), "W": std({"|W|": 1.0})},
         {"G": medium(1, 0.3)},
         noise_strength=noise[8],
     )
     # 128 px
     builder.pairs(
-        {"H": {"H": 1.0}, "G": {"G": 1.0}, "B": {"G": 1.0, "W": 0.5, "one": -0.1}, "W": {"W": 1.0}, "E": {"E": 1.0}, "glow": {"glow": 1.0}},
+        keep("H", "G", "W", "E", "glow") | {"B": std({"G": 1.0, "W": 0.5}, 2.0)},
         {},
         noise_strength=noise[9],
     )
     builder.mended(
         {
-            "H": {"H": 0.8, "G": 0.55, "|B|": 0.35, "mask": -0.3, "glow": 0.25},
-            "E": {"E": 0.8, "W": 0.5},
-            "W": {"W": 1.0},
+            "H": std({"H": 0.45, "G": 0.7, "|B|": -0.5, "glow": 0.5}),
+            "B": std({"|B|": 1.0}),
+            "E": std({"E": 0.8, "W": 0.5}),
         },
         {},
         noise_strength=noise[10],
     )
-    # 256 px
-    keep = {name: {name: 1.0} for name in ("H", "E", "W")}
-    builder.pairs(keep, {}, noise_strength=noise[11])
-    builder.mended(keep, {}, noise_strength=noise[12])
-    # 512 px: painting
-    builder.pairs(keep, {}, noise_strength=noise[13])
-    builder.paint(ramps(random), {}, noise_strength=noise[14])
+    # 256 px: what lies too low is folded up
+    builder.pairs(
+        {"H": std({"H": 1.0}, 1.0, 1.3), "E": {"E": 1.0}, "B": std({"B": 2.0, "H": 0.5})}, {}, noise_strength=noise[11]
+    )
+    builder.mended({"H": std({"|H|": 1.0, "|B|": -0.3}), "E": std({"E": 1.0})}, {}, noise_strength=noise[12])
+    # 512 px: what lies too high is folded down; painting
+    builder.pairs({"H": std({"H": 1.0}, 1.0, -1.5), "E": {"E": 1.0}}, {}, noise_strength=noise[13])
+    builder.paint(ramps(builder, random), {}, noise_strength=noise[14])
 
 
-def ramps(random: torch.Generator) -> list[Ramp]:
+def ramps(builder: Builder, random: torch.Generator) -> list[Ramp]:
     fine = lambda amount: along(random, FINE, amount)  # noqa: E731
     angle = torch.linspace(0, math.tau, 65)[:-1]
-    tint = oklch_to_srgb(torch.full((64,), 0.62), torch.full((64,), 0.12), angle) * 2
+    tint = oklch_to_srgb(torch.full((64,), 0.66), torch.full((64,), 0.125), angle) * 2
     circle = torch.stack([torch.cos(angle), torch.sin(angle)], dim=1)
     hue = torch.linalg.lstsq(circle, tint - tint.mean(0)).solution  # [2, 3]: sRGB of the cosine and the sine of a hue
     grey = torch.ones(3)
-    painted = [Ramp({"H": 1.0}, (-1.7, -0.6, 0.4, 1.8), (-0.82, -0.35, 0.15, 0.66), grey, Style(1, fine(0.1)))]
+    height, accent = {"|H|": -1.0}, {"E": 1.0}
+    h = dict(zip((2, 12, 25, 50, 65, 80, 98), builder.quantiles(height, (0.02, 0.12, 0.25, 0.5, 0.65, 0.8, 0.98)), strict=True))
+    e = dict(zip((50, 85), builder.quantiles(accent, (0.5, 0.85)), strict=True))
+    painted = [Ramp(height, (h[2], h[25], h[65], h[98]), (-0.68, -0.32, 0.08, 0.5), grey, Style(1, fine(0.1)))]
     for part in range(2):
         painted += [
-            Ramp({"H": 1.0}, (-1.9, -0.5, 0.7), (0, 1.1, 0), hue[part], Style(0, {HUE_LATENTS + part: 1.0})),
-            Ramp({"H": 1.0}, (-0.4, 0.7, 2.0), (0, 1.1, 0), hue[part], Style(0, {HUE_LATENTS + 2 + part: 1.0})),
-            Ramp({"E": 1.0}, (0.0, 1.0), (0, 0.8), hue[part], Style(0, {HUE_LATENTS + 4 + part: 1.0})),
+            Ramp(height, (h[2], h[25], h[65]), (0, 1.0, 0), hue[part], Style(0, {HUE_LATENTS + part: 0.85})),
+            Ramp(height, (h[25], h[80], h[98] + 0.4), (0, 1.0, 0), hue[part], Style(0, {HUE_LATENTS + 2 + part: 0.85})),
+            Ramp(accent, (e[50], e[85]), (0, 0.7), hue[part], Style(0, {HUE_LATENTS + 4 + part: 1.0})),
         ]
+    down = {"|H|": 1.0}
     painted += [
-        Ramp({"H": 1.0}, (0.2, 2.4), (0, 0.3), grey, Style(1, fine(0.25)), light=True),
-        Ramp({"H": -1.0}, (0.2, 2.4), (0, -0.35), grey, Style(1, fine(0.25)), light=True),
-        Ramp({"H": 1.0}, (1.4, 3.0), (0, 0.35), grey, Style(1, fine(0.3)), light=True),
+        Ramp(height, (0.1, 5.0), (0, 0.4), grey, Style(1, fine(0.2)), light=True),
+        Ramp(down, (0.1, 5.0), (0, -0.45), grey, Style(1, fine(0.2)), light=True),
+        Ramp(height, (2.5, 5.0), (0, 0.2), grey, Style(1, fine(0.25)), light=True),
     ]
     return painted
 
