@@ -4,6 +4,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from numbers import Rational
 from pathlib import Path
 from types import MappingProxyType
 
@@ -141,12 +142,12 @@ def exact_fps(fps: int | float | Fraction) -> Fraction:
         Not a number above zero and at most 1000.
     """
     try:
-        rate = Fraction(fps)
+        rate = Fraction(fps) if isinstance(fps, Rational) else Fraction(float(fps))
     except (TypeError, ValueError, OverflowError):
         rate = Fraction(0)
     if not 0 < rate <= LARGEST_FPS:
         raise SongError(f"{fps} is not a frame rate. Choose one above 0 and at most {LARGEST_FPS} frames per second.")
-    if isinstance(fps, float) and rate.denominator != 1:
+    if not isinstance(fps, Rational) and rate.denominator != 1:
         ntsc = Fraction(round(rate * 1001 / 1000) * 1000, 1001)
         if ntsc > 0 and abs(rate / ntsc - 1) < NTSC_TOLERANCE:
             return ntsc

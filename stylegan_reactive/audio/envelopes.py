@@ -66,7 +66,8 @@ def release(envelope: np.ndarray, seconds: float, rate: float) -> np.ndarray:
         return values
     # max over j <= i of x[j] exp(-(i - j) / constant), as a running maximum of logarithms
     elapsed = (np.arange(len(values)) / (seconds * rate)).reshape(-1, *[1] * (values.ndim - 1))
-    level = np.log(np.maximum(values, 1e-300)) + elapsed
+    with np.errstate(divide="ignore"):
+        level = np.log(np.maximum(values, 0.0)) + elapsed  # -inf for zero, which stays zero
     return np.maximum(values, np.exp(np.maximum.accumulate(level, axis=0) - elapsed))
 
 

@@ -25,14 +25,20 @@ from .spectrum import TIMING
 COMPARED = 2
 """A spectrum is compared with the one so many windows earlier: half a window, so that the two differ enough."""
 
+ATTACK = 5
+"""Windows over which the rise of one attack is added up: as many as compare something from before with it."""
+
 SURROUNDINGS = 0.05
 """Seconds on each side in which a hit must be the strongest: the ear joins closer ones to one."""
 
 FLOOR_SECONDS = 1.0
 """Length of the running median that says how much novelty there is between hits."""
 
-SILENCE = 1e-3
-"""Novelty below which there is nothing, per sub-band: a tone that starts at about -90 dB of full scale."""
+SILENCE = 3e-4
+"""Novelty below which there is nothing, per sub-band: a tone that starts at about -100 dB of full scale."""
+
+FAINT = 0.03
+"""Share of a strong hit below which a hit is left out: what starts there, nobody hears beside the strong ones."""
 
 JOINED = 0.035
 """Seconds between a drum's share and the onset that it belongs to."""
@@ -94,9 +100,9 @@ class NoveltyStream:
     def result(self) -> Novelty:
         """Return the novelty of everything that was fed."""
         rise = np.concatenate([*self._parts, np.zeros((0, len(EDGES) - 1), np.float32)])
-        # bands answer to the same attack up to a window apart: join them before they are shared out
-        joined = ndimage.maximum_filter1d(rise, 3, axis=0) if len(rise) else rise
-        return Novelty(values={"onset": rise.sum(axis=1), **share_out(joined)}, centres=TIMING.centres(len(rise)))
+        # added up over the attack, a drum is as strong wherever it falls between two windows
+        whole = ndimage.uniform_filter1d(rise, ATTACK, axis=0, mode="constant") if len(rise) else rise
+        return Novelty(values={"onset": rise.sum(axis=1), **share_out(whole)}, centres=TIMING.centres(len(rise)))
 
 
 def find_hits(novelty: Novelty, energy: np.ndarray) -> dict[str, Hits]:
@@ -123,7 +129,9 @@ def find_hits(novelty: Novelty, energy: np.ndarray) -> dict[str, Hits]:
         if name != "onset":
             at = _strongest_around(at, onsets, heights, len(values))
         strengths = np.minimum(drum_heights / reference, 1.0) if reference > 0.0 else drum_heights
-        found[name] = Hits(date_attacks(novelty.centres[at], energy), strengths.astype(np.float32))
+        heard = strengths >= FAINT
+        dates = date_attacks(novelty.centres[at[heard]], energy)
+        found[name] = Hits(dates, strengths[heard].astype(np.float32))
     return found
 
 
@@ -154,8 +162,8 @@ def find_peaks(novelty: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if len(novelty) == 0:
         return np.zeros(0, np.int64), novelty
     length = min(round(FLOOR_SECONDS * TIMING.rate), len(novelty))
-    floor = 2.0 * ndimage.median_filter(novelty, length, mode="nearest") + SILENCE * (len(EDGES) - 1)
-    above = np.maximum(novelty - floor, 0.0)
+    above = novelty - 2.0 * ndimage.median_filter(novelty, length, mode="reflect")
+    above[above < SILENCE * (len(EDGES) - 1)] = 0.0
     around = round(SURROUNDINGS * TIMING.rate)
     is_peak = (above > 0.0) & (above >= ndimage.maximum_filter1d(above, 2 * around + 1, mode="constant"))
     is_peak[1:] &= ~(is_peak[:-1] & (above[1:] == above[:-1]))  # of a plateau, its first window
