@@ -47,6 +47,9 @@ BEGINNING = 0.81
 """Lengths of the rise by which a gradual attack begins before its first sign: a rise as the square of time is at a
 tenth after 0.32 and at a half after 0.71 of its length, and 0.32 / (0.71 - 0.32) is 0.81."""
 
+CHUNK = 4096
+"""Attacks that are dated at once, so that memory does not grow with the song."""
+
 
 class DifferenceStream:
     """Sum the energy of the first difference of sound that arrives in blocks, slice by slice."""
@@ -82,8 +85,11 @@ def date_attacks(centres: np.ndarray, energy: np.ndarray) -> np.ndarray:
     numpy.ndarray
         int64 [attacks], in samples. Where the waveform shows no attack (a soft note under louder sound), the centre.
     """
-    if len(centres) == 0:
-        return centres.copy()
+    parts = [_date(centres[at : at + CHUNK], energy) for at in range(0, len(centres), CHUNK)]
+    return np.concatenate([*parts, np.zeros(0, np.int64)])
+
+
+def _date(centres: np.ndarray, energy: np.ndarray) -> np.ndarray:
     rows = np.arange(len(centres))[:, None]
     first = BACKGROUND[0]
     place = (centres // SLICE)[:, None] + np.arange(-first, LATEST + CREST + 1)  # [attacks, slices]

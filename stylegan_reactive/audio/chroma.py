@@ -92,7 +92,7 @@ def fold(circle: np.ndarray, tuned: float) -> np.ndarray:
     place = np.arange(12 * STEPS) / STEPS - tuned
     distance = np.abs(np.mod(place[:, None] - np.arange(12)[None, :] + 6, 12) - 6)  # [circle, 12] in semitones
     weights = np.clip(1.0 - distance, 0.0, 1.0) ** 2
-    strength = np.asarray(circle, np.float64) @ weights
+    strength = (circle @ weights.astype(np.float32)).astype(np.float64)
     return (strength + SILENCE) / (strength + SILENCE).sum(axis=1, keepdims=True)
 
 

@@ -43,9 +43,6 @@ NOTES: tuple[tuple[float, ...], ...] = (
 STEPS = 30
 """Multiplicative updates; the shares change by less than a hundredth after about 20."""
 
-CHUNK = 8192
-"""Windows that are shared out at once, so that memory does not grow with the song."""
-
 
 def share_out(rise: np.ndarray) -> dict[str, np.ndarray]:
     """Share the rise of each window out between the drums.
@@ -64,10 +61,7 @@ def share_out(rise: np.ndarray) -> dict[str, np.ndarray]:
     """
     templates = np.array([template for group in DRUMS.values() for template in group] + list(NOTES), np.float32).T
     templates /= templates.sum(axis=0)  # [sub-bands, templates]
-    shares = np.concatenate(
-        [_activations(rise[at : at + CHUNK], templates) for at in range(0, len(rise), CHUNK)]
-        or [np.zeros((0, templates.shape[1]), np.float32)]
-    )
+    shares = _activations(rise, templates)
     found, column = {}, 0
     for name, group in DRUMS.items():
         found[name] = shares[:, column : column + len(group)].sum(axis=1)

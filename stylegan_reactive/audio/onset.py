@@ -19,7 +19,7 @@ from scipy import ndimage
 
 from .attack import date_attacks
 from .decode import RATE
-from .drums import EDGES, share_out
+from .drums import DRUMS, EDGES, share_out
 from .spectrum import TIMING
 
 COMPARED = 2
@@ -81,7 +81,10 @@ class Hits:
 
 
 class NoveltyStream:
-    """Collect the flux of magnitude spectra that arrive in blocks."""
+    """Collect the flux of magnitude spectra that arrive in blocks.
+
+    What is kept grows by four numbers for each window.
+    """
 
     def __init__(self) -> None:
         self._before = np.zeros((COMPARED, len(EDGES) - 1), np.float32)
@@ -89,20 +92,37 @@ class NoveltyStream:
         for band, (low, high) in enumerate(pairwise(EDGES)):
             bins = TIMING.bins(low, high)
             self._averages[bins, band] = 1.0 / (bins.stop - bins.start)
-        self._parts: list[np.ndarray] = []
+        self._around = np.zeros((ATTACK // 2, len(EDGES) - 1), np.float32)  # of the windows that are not yet shared out
+        self._parts: dict[str, list[np.ndarray]] = {name: [] for name in ("onset", *DRUMS)}
 
     def feed(self, magnitudes: np.ndarray) -> None:
         """Append float32 [windows, bins]."""
         loudness = np.concatenate([self._before, np.sqrt(magnitudes) @ self._averages])
-        self._parts.append(np.maximum(loudness[COMPARED:] - loudness[:-COMPARED], 0.0))
+        rise = np.maximum(loudness[COMPARED:] - loudness[:-COMPARED], 0.0)
         self._before = loudness[-COMPARED:]
+        self._parts["onset"].append(rise.sum(axis=1))
+        self._share_out(rise)
 
     def result(self) -> Novelty:
         """Return the novelty of everything that was fed."""
-        rise = np.concatenate([*self._parts, np.zeros((0, len(EDGES) - 1), np.float32)])
-        # added up over the attack, a drum is as strong wherever it falls between two windows
-        whole = ndimage.uniform_filter1d(rise, ATTACK, axis=0, mode="constant") if len(rise) else rise
-        return Novelty(values={"onset": rise.sum(axis=1), **share_out(whole)}, centres=TIMING.centres(len(rise)))
+        self._share_out(np.zeros((ATTACK // 2, len(EDGES) - 1), np.float32))
+        values = {name: np.concatenate([*parts, np.zeros(0, np.float32)]) for name, parts in self._parts.items()}
+        return Novelty(values=values, centres=TIMING.centres(len(values["onset"])))
+
+    def _share_out(self, rise: np.ndarray) -> None:
+        """Share out all windows of which the surroundings are known.
+
+        Added up over the attack, a drum is as strong wherever it falls between two windows.
+        """
+        around = np.concatenate([self._around, rise])
+        count = len(around) - ATTACK + 1
+        if count < 1:
+            self._around = around
+            return
+        whole = sum(around[step : step + count] for step in range(ATTACK)) / np.float32(ATTACK)
+        for name, share in share_out(whole).items():
+            self._parts[name].append(share)
+        self._around = around[count:]
 
 
 def find_hits(novelty: Novelty, energy: np.ndarray) -> dict[str, Hits]:
