@@ -129,7 +129,7 @@ def _tempo(strength: np.ndarray) -> float | None:
     correlation /= max(correlation[0], 1e-12)
     candidates = np.exp(np.linspace(np.log(SLOWEST), np.log(FASTEST), 1000))
     score = np.zeros(len(candidates))
-    for multiple, weight in ((1, 1.0), (2, 0.5), (4, 0.25)):  # a beat's period comes back in the half bar and the bar
+    for multiple, weight in ((1, 1.0), (2, 0.5), (4, 0.5)):  # a beat's period comes back in the half bar and the bar
         lag = 60.0 / candidates * TIMING.rate * multiple
         score += weight * np.interp(lag, np.arange(longest), correlation)
     score *= np.exp(-0.5 * np.square(np.log2(candidates / LIKELY_TEMPO) / TEMPO_OCTAVES))
@@ -177,7 +177,7 @@ def _trim(beats: np.ndarray, strength: np.ndarray) -> np.ndarray:
 
 
 def _steady_step(beats: np.ndarray) -> float:
-    """Mean step between beats in seconds, by the slope of a straight line over the middle half of the slopes."""
+    """Typical step between beats in seconds: over 16 beats at a time, so that the dates of single ones hardly count."""
     span = min(len(beats) - 1, 16)
     return float(np.median((beats[span:] - beats[:-span]) / span))
 

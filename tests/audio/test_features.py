@@ -116,6 +116,21 @@ def test_rhythm_of_a_band_is_found(shared_folder):
     assert_rhythm(analysis, truth["beats"], truth["downbeats"], 112)
 
 
+@pytest.mark.parametrize("tempo", [72, 95, 120, 150])
+@pytest.mark.parametrize("start", [0.0, 0.37])
+def test_rhythm_of_a_plain_drum_pattern_is_found_at_any_tempo(write_song, drum_loop, tempo, start):
+    beats = np.arange(start, 24.5, 60 / tempo)
+    hits = {"kick": [*beats[0::4], *beats[2::4]], "snare": beats[1::2], "hats": beats + 30 / tempo}
+    song = drum_loop({name: list(times) for name, times in hits.items()}, 26)
+    time = np.arange(len(song)) / RATE
+    bar = np.clip((time - start) * tempo / 240, 0, None).astype(int) % 4
+    song += (0.1 * np.sin(2 * np.pi * np.array([220.0, 174.61, 261.63, 196.0])[bar] * time)).astype(np.float32)
+    analysis = analyse(write_song(song), 30)
+    assert analysis.tempo == pytest.approx(tempo, rel=0.01)
+    assert mir_eval.beat.f_measure(beats, analysis.beats) >= 0.95
+    assert mir_eval.beat.f_measure(beats[::4], analysis.downbeats) >= 0.9
+
+
 def test_bars_count_on_through_the_whole_song(builtin_song):
     truth = json.loads(builtin_song.with_suffix(".json").read_text())
     analysis = analyse(builtin_song, 30)
