@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Makes the film of the built-in song with the built-in network, from an empty scene, as `make demo` does.
 
-Every step is what the panel's buttons do. Runs with the ``bpy`` module, or in Blender itself:
-``blender --background --python examples/demo.py -- --size 512``.
+Every step is what the panel's buttons do; here they are pressed by a script, with Blender as a Python module.
 """
 
 import argparse
@@ -32,7 +31,6 @@ PITCHES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 def arguments() -> argparse.Namespace:
     """What was asked for on the command line."""
-    given = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else sys.argv[1:]
     parser = argparse.ArgumentParser(prog="demo.py", description=__doc__.splitlines()[0])
     parser.add_argument("--song", type=Path, default=BUILTIN_SONG, help="sound file (default: the built-in song)")
     parser.add_argument("--network", type=Path, help="network file (default: the built-in one)")
@@ -41,7 +39,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--fps", type=Fraction, default=Fraction(30), help="frames per second, such as 24000/1001")
     parser.add_argument("--frames", help="only these frames of the film, such as 30-60 (default: all)")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "examples" / "out", help="folder for the results")
-    return parser.parse_args(given)
+    return parser.parse_args()
 
 
 class Progress:
@@ -115,11 +113,29 @@ def plot(scene: bpy.types.Scene, path: Path) -> None:
     figure.savefig(path, dpi=90)
 
 
+def strip(film: Path, path: Path, *, columns: int = 6, rows: int = 2, width: int = 320) -> None:
+    """Put pictures from all over a film side by side."""
+    import av
+    from PIL import Image
+
+    with av.open(str(film)) as container:
+        count = container.streams.video[0].frames
+        wanted = {round((i + 0.5) * count / (columns * rows)) for i in range(columns * rows)}
+        pictures = [frame.to_image() for i, frame in enumerate(container.decode(video=0)) if i in wanted]
+    height = round(width * pictures[0].height / pictures[0].width)
+    sheet = Image.new("RGB", (columns * width, rows * height))
+    for i, picture in enumerate(pictures):
+        sheet.paste(
+            picture.resize((width, height), Image.Resampling.LANCZOS), (i % columns * width, i // columns * height)
+        )
+    sheet.save(path, quality=90)
+
+
 def make_film(options: argparse.Namespace) -> None:
     """The whole way: empty scene, set up, bake, save, render, plot."""
     out = options.out
     out.mkdir(parents=True, exist_ok=True)
-    film, blend, curves = out / "demo.mp4", out / "demo.blend", out / "curves.png"
+    film, blend, curves, pictures = (out / name for name in ("demo.mp4", "demo.blend", "curves.png", "strip.jpg"))
 
     bpy.ops.wm.read_factory_settings(use_empty=True)
     stylegan_reactive.register()
@@ -156,7 +172,10 @@ def make_film(options: argparse.Namespace) -> None:
     if notice is not None and notice.is_error:
         raise ReactiveError(notice.text)
     minutes, seconds = divmod(round(time.monotonic() - began), 60)
-    print(f"Done in {minutes}:{seconds:02d}.\n  film    {film}\n  scene   {blend}\n  curves  {curves}")
+    strip(film, pictures)
+    print(f"Rendered in {minutes}:{seconds:02d}.")
+    for what, path in (("film", film), ("scene", blend), ("curves", curves), ("pictures", pictures)):
+        print(f"  {what:10}{path}")
 
 
 def main() -> int:

@@ -7,7 +7,7 @@ IMAGE_NODE = "StyleGAN Reactive"
 FIT_NODE = "StyleGAN Reactive Fit"
 
 
-def _tree(scene: bpy.types.Scene) -> "bpy.types.CompositorNodeTree":
+def _tree(scene: bpy.types.Scene) -> bpy.types.NodeTree:
     """The scene's compositor tree; an empty one where it has none."""
     if hasattr(scene, "compositing_node_group"):  # 5.0 and later
         tree = scene.compositing_node_group
@@ -24,7 +24,7 @@ def _tree(scene: bpy.types.Scene) -> "bpy.types.CompositorNodeTree":
     return scene.node_tree
 
 
-def _output(tree: "bpy.types.CompositorNodeTree") -> "bpy.types.Node":
+def _output(tree: bpy.types.NodeTree) -> bpy.types.Node:
     """The node whose first input becomes the picture; made where missing."""
     is_group = "compositing_node_group" in bpy.types.Scene.bl_rna.properties
     kind = "NodeGroupOutput" if is_group else "CompositorNodeComposite"
@@ -33,7 +33,7 @@ def _output(tree: "bpy.types.CompositorNodeTree") -> "bpy.types.Node":
     return active or tree.nodes.new(kind)
 
 
-def _fit_to_render(node: "bpy.types.Node") -> None:
+def _fit_to_render(node: bpy.types.Node) -> None:
     """Scale to the size of the render, cropped so that nothing is stretched."""
     if "Type" in node.inputs:  # 5.0 and later
         node.inputs["Type"].default_value = "Render Size"
@@ -60,7 +60,7 @@ def set_up(scene: bpy.types.Scene, image: bpy.types.Image) -> bool:
     source = tree.nodes.get(IMAGE_NODE) or tree.nodes.new("CompositorNodeImage")
     source.name = source.label = IMAGE_NODE
     source.image = image
-    fit = tree.nodes.get(FIT_NODE)
+    fit: bpy.types.Node | None = tree.nodes.get(FIT_NODE)
     if fit is None:
         fit = tree.nodes.new("CompositorNodeScale")
         fit.name = FIT_NODE

@@ -5,7 +5,9 @@ Reading never trusts a property's present value where a curve drives it: inside 
 it, and the engine looks ahead to frames that Blender has not reached. See Blender's ``FCurve.evaluate``.
 """
 
+import functools
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import bpy
 import numpy as np
@@ -13,6 +15,7 @@ import numpy as np
 from ..errors import ReactiveError
 
 GROUP = "Audio"
+CLOCK_GROUP = "Audio Clocks"  # apart, for they rise far out of the others' range
 
 
 class CurveError(ReactiveError):
@@ -27,42 +30,103 @@ def property_path(name: str) -> str:
 # Sparse keys
 
 
-def sparse_keys(values: np.ndarray, tolerance: float) -> np.ndarray:
-    """Indices of the samples to keep so that straight lines between them stay within a tolerance of all others.
+@dataclass(frozen=True)
+class Keys:
+    """Bezier key frames over samples: where they lie, and the heights of their handles.
 
-    The method of Ramer (1972) and of Douglas and Peucker (1973), with distances along the value axis alone. Corners,
-    and so attacks, stay on their exact sample.
+    Attributes
+    ----------
+    index : int array [keys], rising
+        Samples that are keys; the first and the last sample always are.
+    value, left, right : float64 array [keys]
+        Height of the key and of its handles. A handle lies a third of the way to its neighbour, so that between two
+        keys the curve is a cubic polynomial of time.
+    """
+
+    index: np.ndarray
+    value: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+
+
+@functools.cache
+def _handle_fit(steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For a span of some steps: Bernstein weights of the ends and of the handles, and the least squares for these.
+
+    Returns
+    -------
+    ends : float64 [steps - 1, 2]
+    handles : float64 [steps - 1, 2]
+    solve : float64 [2, steps - 1]
+        Least squares for the two handles' heights.
+    """
+    t = np.arange(1, steps) / steps
+    ends = np.stack(((1 - t) ** 3, t**3), 1)
+    handles = np.stack((3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t)), 1)
+    return ends, handles, np.linalg.pinv(handles)
+
+
+def _span(values: np.ndarray, first: int, last: int) -> tuple[np.ndarray, float]:
+    """Heights of the two handles between two samples, and the largest error that is left."""
+    steps = last - first
+    line = np.array([values[first] * 2 + values[last], values[first] + values[last] * 2]) / 3
+    if steps == 1:
+        return line, 0.0
+    ends, handles, solve = _handle_fit(steps)
+    rest = values[first + 1 : last] - ends @ values[[first, last]]
+    # Two samples or fewer between the keys leave the handles undecided or wild; a straight line does not.
+    chosen = solve @ rest if steps > 3 else line
+    return chosen, float(np.abs(handles @ chosen - rest).max())
+
+
+def sparse_keys(values: np.ndarray, tolerance: float, *, longest: int = 256) -> Keys:
+    """Few Bezier keys whose curve stays within a tolerance of all samples.
+
+    Attacks are keyed on their sample and on the one before, so that no handle reaches over them; between these each
+    span is made as long as the tolerance allows.
 
     Parameters
     ----------
     values : float array [n]
     tolerance : float
         Largest difference, in the unit of the values.
-
-    Returns
-    -------
-    int array [m], rising
-        The first and the last index are always among them.
+    longest : int
+        Most samples between two keys.
     """
-    count = len(values)
-    if count < 3:
-        return np.arange(count)
     values = np.asarray(values, np.float64)
-    keep = np.zeros(count, bool)
-    keep[[0, -1]] = True
-    spans = [(0, count - 1)]
-    while spans:
-        first, last = spans.pop()
-        if last - first < 2:
-            continue
-        inner = np.arange(first + 1, last)
-        line = values[first] + (values[last] - values[first]) * (inner - first) / (last - first)
-        distance = np.abs(values[first + 1 : last] - line)
-        worst = int(np.argmax(distance))
-        if distance[worst] > tolerance:
-            keep[first + 1 + worst] = True
-            spans += [(first, first + 1 + worst), (first + 1 + worst, last)]
-    return np.flatnonzero(keep)
+    count = len(values)
+    rise = np.diff(values, prepend=values[:1])
+    attack = np.flatnonzero((rise > max(10 * tolerance, 1e-9)) & (np.append(rise[1:], 0.0) <= 0.0))
+    stops = np.unique(np.concatenate(([count - 1], attack, attack - 1)))
+    index: list[int] = [0]
+    left: list[float] = []
+    right: list[float] = []
+    while index[-1] < count - 1:
+        first = index[-1]
+        stop = min(int(stops[np.searchsorted(stops, first, side="right")]), first + longest)
+        good, bad = first + 1, stop + 1  # gallop forward while it fits, then halve the step that did not
+        step = 1
+        while good < stop:
+            trial = min(good + step, stop)
+            if _span(values, first, trial)[1] > tolerance:
+                bad = trial
+                break
+            good, step = trial, step * 2
+        while bad - good > 1:
+            trial = (good + bad) // 2
+            if _span(values, first, trial)[1] > tolerance:
+                bad = trial
+            else:
+                good = trial
+        handles, _ = _span(values, first, good)
+        right.append(handles[0])
+        left.append(handles[1])
+        index.append(good)
+    heights = values[index]
+    # The outer handles go straight on, so that a clock does where the curve is extrapolated.
+    left.insert(0, 2 * heights[0] - right[0] if right else heights[0])
+    right.append(2 * heights[-1] - left[-1])
+    return Keys(np.array(index), heights, np.array(left), np.array(right))
 
 
 # Writing
@@ -123,17 +187,31 @@ def write_envelope(
     path = property_path(name)
     curve = bag.fcurves.find(path) or bag.fcurves.new(path)
     if curve.group is None:
-        curve.group = bag.groups.get(GROUP) or bag.groups.new(GROUP)
-    kept = sparse_keys(values, tolerance)
+        group = CLOCK_GROUP if endless else GROUP
+        curve.group = bag.groups.get(group) or bag.groups.new(group)
+    keys = sparse_keys(values, tolerance)
+    frames = keys.index + first_frame
+    third = np.diff(frames) / 3
+    before, after = np.append(third[:1], third), np.append(third, third[-1:])  # a lone key has no handles to place
     points = curve.keyframe_points
     points.clear()
-    points.add(len(kept))
-    points.foreach_set("co", np.column_stack((kept + first_frame, values[kept])).astype(np.float32).ravel())
-    linear = bpy.types.Keyframe.bl_rna.properties["interpolation"].enum_items["LINEAR"].value
-    points.foreach_set("interpolation", np.full(len(kept), linear, np.int32))
+    points.add(len(frames))
+    points.foreach_set("co", _interleaved(frames, keys.value))
+    points.foreach_set("handle_left", _interleaved(frames - (before if len(third) else 1), keys.left))
+    points.foreach_set("handle_right", _interleaved(frames + (after if len(third) else 1), keys.right))
+    for name, choice in (("interpolation", "BEZIER"), ("handle_left_type", "FREE"), ("handle_right_type", "FREE")):
+        number = bpy.types.Keyframe.bl_rna.properties[name].enum_items[choice].value
+        points.foreach_set(name, np.full(len(frames), number, np.int32))
+    for part in ("select_control_point", "select_left_handle", "select_right_handle"):
+        points.foreach_set(part, np.zeros(len(frames), bool))
     curve.extrapolation = "LINEAR" if endless else "CONSTANT"
     curve.update()
-    return len(kept)
+    return len(frames)
+
+
+def _interleaved(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Pairs x, y, x, y ... as Blender's bulk functions take them, float32."""
+    return np.column_stack((x, y)).astype(np.float32).ravel()
 
 
 def rename_paths(scene: bpy.types.Scene, renamed: Mapping[str, str | None]) -> None:
@@ -195,8 +273,8 @@ class SceneCurves:
             tracks = [track.name for track in data.nla_tracks if track.strips and not track.mute]
             if tracks:
                 raise CurveError(
-                    f"The scene {scene.name!r} is animated by NLA strips (track {tracks[0]!r}), which the picture cannot "
-                    "follow yet. Mute or delete the track, or push its action back to be edited."
+                    f"The scene {scene.name!r} is animated by NLA strips (track {tracks[0]!r}), which the picture "
+                    "cannot follow yet. Mute or delete the track, or push its action back to be edited."
                 )
 
     def animated(self) -> Iterator[str]:

@@ -153,7 +153,7 @@ def _set_up_sound(scene: bpy.types.Scene, song: str) -> None:
     frame = scene.frame_start
     strips = strips_of(scene)
     if strip is not None:
-        frame = round(strip.frame_start)
+        frame = first_frame_of_song(scene)
         strips.remove(strip)
     channel = max((other.channel for other in strips), default=0) + 1
     new = strips.new_sound(Path(song).stem, song, channel, frame)

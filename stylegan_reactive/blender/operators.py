@@ -145,7 +145,9 @@ class SGR_OT_bake(LongOperator, bpy.types.Operator):
 
     def done(self, context: bpy.types.Context, result: Any) -> None:
         """Say how many keys there are."""
-        session.tell(context.scene, Notice(f"Baked {result} key frames. Edit them in the Graph Editor, channel group Audio."))
+        session.tell(
+            context.scene, Notice(f"Baked {result} key frames. Edit them in the Graph Editor, channel group Audio.")
+        )
         self.report({"INFO"}, f"Baked {result} key frames")
 
 
@@ -258,7 +260,7 @@ def _preset_items(cache: list[tuple[str, str, str]] = []) -> list[tuple[str, str
 # Lists
 
 
-LISTS = {  # list property: (index property, name of a new entry, prefix of its data path or None where nothing is keyed)
+LISTS = {  # list property: (index property, name of a new entry, whether numbers of its entries can be keyed)
     "envelopes": ("envelope_index", "audio_onset_2", False),
     LAYERS: ("latent_index", "Latent", True),
     NOISE: ("noise_index", "Noise", True),

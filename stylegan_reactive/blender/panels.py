@@ -2,6 +2,7 @@
 """The StyleGAN tab of the sidebar: the artist's steps from top to bottom, then the lists behind them."""
 
 import textwrap
+from typing import Any
 
 import bpy
 
@@ -26,7 +27,7 @@ def draw_text(layout: bpy.types.UILayout, text: str, width: float, icon: str = "
 class SGR_UL_layers(bpy.types.UIList):
     """Latent or noise layers; the lowest entry of the list is the top of the stack."""
 
-    def draw_item(self, _context, layout, _data, item, _icon, _active_data, _active_property) -> None:  # noqa: ANN001, PLR0913
+    def draw_item(self, _context: Any, layout: Any, _data: Any, item: Any, *_: Any) -> None:
         """Called by Blender for each row."""
         row = layout.row(align=True)
         row.prop(item, "name", text="", emboss=False)
@@ -37,7 +38,7 @@ class SGR_UL_layers(bpy.types.UIList):
 class SGR_UL_envelopes(bpy.types.UIList):
     """Envelopes; a dot shows that the scene has the curve."""
 
-    def draw_item(self, context, layout, _data, item, _icon, _active_data, _active_property) -> None:  # noqa: ANN001, PLR0913
+    def draw_item(self, context: Any, layout: Any, _data: Any, item: Any, *_: Any) -> None:
         """Called by Blender for each row."""
         row = layout.row(align=True)
         row.prop(item, "name", text="", emboss=False, icon="FCURVE" if item.name in context.scene else "BLANK1")
@@ -107,16 +108,25 @@ class SGR_PT_film:
         row.operator("stylegan_reactive.make_film", icon="PLAY")
 
 
-def _list(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup, kind: str, collection: str, index: str) -> None:
+def _list(
+    layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup, kind: str, collection: str, index: str
+) -> None:
     row = layout.row()
     row.template_list(kind, collection, settings, collection, settings, index, rows=4)
     buttons = row.column(align=True)
-    for action, icon, step in (("ADD", "ADD", 0), ("REMOVE", "REMOVE", 0), ("MOVE", "TRIA_UP", -1), ("MOVE", "TRIA_DOWN", 1)):
+    for action, icon, step in (
+        ("ADD", "ADD", 0),
+        ("REMOVE", "REMOVE", 0),
+        ("MOVE", "TRIA_UP", -1),
+        ("MOVE", "TRIA_DOWN", 1),
+    ):
         button = buttons.operator("stylegan_reactive.list_edit", text="", icon=icon)
         button.collection, button.action, button.step = collection, action, step
 
 
-def _draw_layer(layout: bpy.types.UILayout, scene: bpy.types.Scene, layer: bpy.types.PropertyGroup, amount: str) -> None:
+def _draw_layer(
+    layout: bpy.types.UILayout, scene: bpy.types.Scene, layer: bpy.types.PropertyGroup, amount: str
+) -> None:
     """The part that latent and noise layers share: where, how much, and what moves it."""
     layout.prop(layer, "range")
     if layer.range == "custom":

@@ -35,7 +35,9 @@ def seeds_of(text: str, owner: str) -> list[int]:
             raise PatchError(f"The layer {owner!r} has the seeds {text!r}. Write numbers such as 7 or 1-12,24.")
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first or last - first > 1000:
-            raise PatchError(f"The layer {owner!r} has the seeds {part!r}. Write the smaller number first, 1000 at most.")
+            raise PatchError(
+                f"The layer {owner!r} has the seeds {part!r}. Write the smaller number first, 1000 at most."
+            )
         seeds += range(first, last + 1)
     if not seeds:
         raise PatchError(f"The layer {owner!r} has no seeds. Write at least one number.")
@@ -72,7 +74,8 @@ def _latent_source(layer: SGR_LatentLayer) -> dict[str, Any]:
         return {"kind": "loop", "seeds": seeds, "bars": layer.bars, "clock": layer.clock}
     if len(seeds) != len(PITCHES):
         raise PatchError(
-            f"The chroma layer {layer.name!r} has {len(seeds)} seeds. It needs {len(PITCHES)}, one for each note, such as 1-12."
+            f"The chroma layer {layer.name!r} has {len(seeds)} seeds. "
+            f"It needs {len(PITCHES)}, one for each note, such as 1-12."
         )
     return {"kind": "chroma", "seeds": seeds, "envelopes": [f"audio_chroma_{pitch}" for pitch in PITCHES]}
 
@@ -134,7 +137,7 @@ def envelopes_read(patch: dict[str, Any]) -> set[str]:
 
 
 def number_at(scene: bpy.types.Scene, data_path: str) -> tuple[str, float] | None:
-    """The patch's dotted path for a data path of the scene, and the property's value; None where it is no such number."""
+    """The patch's dotted path for a data path of the scene, and the property's value; None where there is none."""
     settings = settings_of(scene)
     if data_path == "stylegan_reactive.truncation":
         return "truncation", settings.truncation

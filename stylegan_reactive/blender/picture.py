@@ -39,7 +39,8 @@ def request_at(scene: bpy.types.Scene, frame: float, patch: dict[str, object], c
         path = property_path(name)
         if name not in scene and path not in curves.curves:
             raise PatchError(
-                f"The layers read the curve {name!r}, which the scene does not have. Press Bake, or choose another envelope."
+                f"The layers read the curve {name!r}, which the scene does not have. "
+                "Press Bake, or choose another envelope."
             )
         values[name] = curves.value(path, time, float(scene.get(name, 0.0)))
     for path in curves.animated():

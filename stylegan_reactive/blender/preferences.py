@@ -5,6 +5,7 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
+from typing import cast
 
 import bpy
 from bpy.props import EnumProperty, StringProperty
@@ -20,14 +21,22 @@ class SGR_Preferences(bpy.types.AddonPreferences):
 
     bl_idname = PACKAGE
 
-    engine_python: StringProperty(name="Engine Python", subtype="FILE_PATH",
-                                  description="The Python that has torch; the engine runs there, beside Blender")  # fmt: skip
-    device: EnumProperty(name="Device", default="auto", description="What the network runs on", items=(
-        ("auto", "Automatic", "The graphics card where there is one that torch can use, else the processor"),
-        ("cpu", "CPU", "The processor: works everywhere"),
-        ("cuda", "CUDA or ROCm", "A graphics card of NVIDIA or AMD"),
-        ("mps", "Apple GPU", "The graphics part of an Apple processor"),
-    ))  # fmt: skip
+    engine_python: StringProperty(
+        name="Engine Python",
+        subtype="FILE_PATH",
+        description="The Python that has torch; the engine runs there, beside Blender",
+    )
+    device: EnumProperty(
+        name="Device",
+        default="auto",
+        description="What the network runs on",
+        items=(
+            ("auto", "Automatic", "The graphics card where there is one that torch can use, else the processor"),
+            ("cpu", "CPU", "The processor: works everywhere"),
+            ("cuda", "CUDA or ROCm", "A graphics card of NVIDIA or AMD"),
+            ("mps", "Apple GPU", "The graphics part of an Apple processor"),
+        ),
+    )
 
     def draw(self, _context: bpy.types.Context) -> None:
         """Called by Blender."""
@@ -48,8 +57,8 @@ CLASSES = (SGR_Preferences,)
 
 def preferences() -> SGR_Preferences | None:
     """The preferences, or None where the package runs without being installed as an extension."""
-    addon = bpy.context.preferences.addons.get(PACKAGE)
-    return addon.preferences if addon is not None else None
+    addon: bpy.types.Addon | None = bpy.context.preferences.addons.get(PACKAGE)
+    return cast(SGR_Preferences, addon.preferences) if addon is not None else None
 
 
 def chosen_device() -> str:
@@ -77,5 +86,6 @@ def engine_python() -> str:
     if importlib.util.find_spec("torch") is not None:  # found, not imported
         return sys.executable
     raise EngineError(
-        "No Python for the engine is chosen yet. Open Preferences > Add-ons > StyleGAN Reactive, which says how to make one."
+        "No Python for the engine is chosen yet. "
+        "Open Preferences > Add-ons > StyleGAN Reactive, which says how to make one."
     )

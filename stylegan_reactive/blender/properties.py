@@ -28,8 +28,10 @@ FEATURES = (
     ("snare", "Snare", "Attacks in the middle: snare and clap"),
     ("hats", "Hats", "Attacks in the treble: hi-hats and shakers"),
     ("rms", "Loudness", "How loud the song is: rises and falls with its sections"),
-    *((f"chroma.{i}", f"Pitch {name}", f"How much of the sound is the note {name}, in any octave")
-      for i, name in enumerate(("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B"))),
+    *(
+        (f"chroma.{i}", f"Pitch {name}", f"How much of the sound is the note {name}, in any octave")
+        for i, name in enumerate(("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B"))
+    ),
     ("bars", "Bars", "The position in the song, counted in bars: the clock of the loops"),
     ("seconds", "Seconds", "The position in the song, counted in seconds: the clock of the noise"),
 )
@@ -48,20 +50,60 @@ RANGES = (
 class SGR_Envelope(bpy.types.PropertyGroup):
     """One curve made from the song, and how it is made."""
 
-    feature: EnumProperty(name="Feature", items=FEATURES, default="onset", options=FIXED,
-                          description="What to listen to")  # fmt: skip
-    smooth: FloatProperty(name="Smooth", default=0.0, min=0.0, soft_max=5.0, max=600.0, subtype="TIME_ABSOLUTE", unit="TIME_ABSOLUTE", options=FIXED,
-                          description="Blur over time, in seconds, looking back only, so nothing moves before it sounds")  # fmt: skip
-    future: FloatProperty(name="Look Ahead", default=0.0, min=0.0, max=1.0, subtype="FACTOR", options=FIXED,
-                          description="Let Smooth also look into the future. Above 0 the picture may move before the sound")  # fmt: skip
-    renormalise: BoolProperty(name="Stretch", default=False, options=FIXED,
-                              description="Stretch what Smooth has flattened to 0…1 again")  # fmt: skip
-    release: FloatProperty(name="Release", default=0.0, min=0.0, soft_max=5.0, max=600.0, subtype="TIME_ABSOLUTE", unit="TIME_ABSOLUTE", options=FIXED,
-                           description="How long the curve takes to fall after each peak, in seconds")  # fmt: skip
-    power: FloatProperty(name="Power", default=1.0, min=0.1, soft_max=8.0, max=100.0, options=FIXED,
-                         description="Above 1 weak hits count less, below 1 they count more")  # fmt: skip
-    gain: FloatProperty(name="Gain", default=1.0, min=0.0, soft_max=4.0, options=FIXED,
-                        description="Multiplies the curve before it is limited to 0…1")  # fmt: skip
+    feature: EnumProperty(
+        name="Feature", items=FEATURES, default="onset", options=FIXED, description="What to listen to"
+    )
+    smooth: FloatProperty(
+        name="Smooth",
+        default=0.0,
+        min=0.0,
+        soft_max=5.0,
+        max=600.0,
+        subtype="TIME_ABSOLUTE",
+        unit="TIME_ABSOLUTE",
+        options=FIXED,
+        description="Blur over time, in seconds, looking back only, so nothing moves before it sounds",
+    )
+    future: FloatProperty(
+        name="Look Ahead",
+        default=0.0,
+        min=0.0,
+        max=1.0,
+        subtype="FACTOR",
+        options=FIXED,
+        description="Let Smooth also look into the future. Above 0 the picture may move before the sound",
+    )
+    renormalise: BoolProperty(
+        name="Stretch", default=False, options=FIXED, description="Stretch what Smooth has flattened to 0…1 again"
+    )
+    release: FloatProperty(
+        name="Release",
+        default=0.0,
+        min=0.0,
+        soft_max=5.0,
+        max=600.0,
+        subtype="TIME_ABSOLUTE",
+        unit="TIME_ABSOLUTE",
+        options=FIXED,
+        description="How long the curve takes to fall after each peak, in seconds",
+    )
+    power: FloatProperty(
+        name="Power",
+        default=1.0,
+        min=0.1,
+        soft_max=8.0,
+        max=100.0,
+        options=FIXED,
+        description="Above 1 weak hits count less, below 1 they count more",
+    )
+    gain: FloatProperty(
+        name="Gain",
+        default=1.0,
+        min=0.0,
+        soft_max=4.0,
+        options=FIXED,
+        description="Multiplies the curve before it is limited to 0…1",
+    )
 
     @property
     def is_clock(self) -> bool:
@@ -84,75 +126,177 @@ class SGR_LatentLayer(bpy.types.PropertyGroup):
     """One entry of the latent stack: a source of `w`, mixed over what is below it."""
 
     enabled: BoolProperty(name="Enabled", default=True, options=FIXED, description="Use this layer")
-    kind: EnumProperty(name="Source", default="static", options=FIXED, description="Where the latent comes from", items=(
-        ("static", "Static", "One latent: mixed in by an envelope, a picture that flashes up with the sound"),
-        ("loop", "Loop", "A smooth round trip through some latents, in time with the bars"),
-        ("chroma", "Chroma", "One latent for each of the twelve notes, mixed by how much of each note sounds"),
-    ))  # fmt: skip
-    seeds: StringProperty(name="Seeds", default="1", options=FIXED,
-                          description="Numbers of the latents, such as 7 or 1-12,24. Chroma needs twelve, C first")  # fmt: skip
-    bars: FloatProperty(name="Bars", default=8.0, min=0.01, soft_max=64.0, options=FIXED,
-                        description="Length of one round of the loop, in bars")  # fmt: skip
-    clock: StringProperty(name="Clock", default="audio_bars", options=FIXED,
-                          description="The curve that moves the loop; it counts bars")  # fmt: skip
-    range: EnumProperty(name="Range", items=RANGES, default="all", options=FIXED,
-                        description="Which layers of the network this layer reaches")  # fmt: skip
+    kind: EnumProperty(
+        name="Source",
+        default="static",
+        options=FIXED,
+        description="Where the latent comes from",
+        items=(
+            ("static", "Static", "One latent: mixed in by an envelope, a picture that flashes up with the sound"),
+            ("loop", "Loop", "A smooth round trip through some latents, in time with the bars"),
+            ("chroma", "Chroma", "One latent for each of the twelve notes, mixed by how much of each note sounds"),
+        ),
+    )
+    seeds: StringProperty(
+        name="Seeds",
+        default="1",
+        options=FIXED,
+        description="Numbers of the latents, such as 7 or 1-12,24. Chroma needs twelve, C first",
+    )
+    bars: FloatProperty(
+        name="Bars",
+        default=8.0,
+        min=0.01,
+        soft_max=64.0,
+        options=FIXED,
+        description="Length of one round of the loop, in bars",
+    )
+    clock: StringProperty(
+        name="Clock", default="audio_bars", options=FIXED, description="The curve that moves the loop; it counts bars"
+    )
+    range: EnumProperty(
+        name="Range",
+        items=RANGES,
+        default="all",
+        options=FIXED,
+        description="Which layers of the network this layer reaches",
+    )
     first: IntProperty(name="From", default=0, min=0, max=63, options=FIXED, description="First layer of the network")
     last: IntProperty(name="To", default=63, min=0, max=63, options=FIXED, description="Last layer of the network")
-    influence: FloatProperty(name="Influence", default=1.0, min=0.0, max=1.0, subtype="FACTOR",
-                             description="How much this layer covers those below it")  # fmt: skip
-    envelope: StringProperty(name="Envelope", default="", options=FIXED,
-                             description="The curve that the influence follows; empty: none")  # fmt: skip
-    gain: FloatProperty(name="Gain", default=1.0, soft_min=-4.0, soft_max=4.0,
-                        description="Multiplies the envelope")  # fmt: skip
-    offset: FloatProperty(name="Offset", default=0.0, soft_min=-1.0, soft_max=1.0,
-                          description="Added to the envelope after the gain")  # fmt: skip
+    influence: FloatProperty(
+        name="Influence",
+        default=1.0,
+        min=0.0,
+        max=1.0,
+        subtype="FACTOR",
+        description="How much this layer covers those below it",
+    )
+    envelope: StringProperty(
+        name="Envelope", default="", options=FIXED, description="The curve that the influence follows; empty: none"
+    )
+    gain: FloatProperty(name="Gain", default=1.0, soft_min=-4.0, soft_max=4.0, description="Multiplies the envelope")
+    offset: FloatProperty(
+        name="Offset", default=0.0, soft_min=-1.0, soft_max=1.0, description="Added to the envelope after the gain"
+    )
 
 
 class SGR_NoiseLayer(bpy.types.PropertyGroup):
     """One entry of the noise stack: noise that is added at some sizes of detail."""
 
     enabled: BoolProperty(name="Enabled", default=True, options=FIXED, description="Use this layer")
-    kind: EnumProperty(name="Source", default="evolving", options=FIXED, description="Where the noise comes from", items=(
-        ("own", "Own", "The noise that is stored in the network: still"),
-        ("fixed", "Fixed", "Noise from a seed: still"),
-        ("evolving", "Evolving", "Noise that never stands still"),
-    ))  # fmt: skip
+    kind: EnumProperty(
+        name="Source",
+        default="evolving",
+        options=FIXED,
+        description="Where the noise comes from",
+        items=(
+            ("own", "Own", "The noise that is stored in the network: still"),
+            ("fixed", "Fixed", "Noise from a seed: still"),
+            ("evolving", "Evolving", "Noise that never stands still"),
+        ),
+    )
     seed: IntProperty(name="Seed", default=1, min=0, options=FIXED, description="Number of the noise")
-    seconds: FloatProperty(name="Memory", default=0.5, min=0.01, soft_max=10.0, subtype="TIME_ABSOLUTE", unit="TIME_ABSOLUTE", options=FIXED,
-                           description="How long the noise takes to become another one, in seconds")  # fmt: skip
-    clock: StringProperty(name="Clock", default="audio_seconds", options=FIXED,
-                          description="The curve that moves the noise; it counts seconds")  # fmt: skip
-    range: EnumProperty(name="Range", items=RANGES, default="all", options=FIXED,
-                        description="Which sizes of detail this layer reaches")  # fmt: skip
-    first: IntProperty(name="From", default=4, min=4, max=4096, subtype="PIXEL", options=FIXED,
-                       description="Smallest resolution that is reached")  # fmt: skip
-    last: IntProperty(name="To", default=4096, min=4, max=4096, subtype="PIXEL", options=FIXED,
-                      description="Largest resolution that is reached")  # fmt: skip
-    amplitude: FloatProperty(name="Amplitude", default=1.0, min=0.0, soft_max=4.0,
-                             description="Strength of the noise; 1 is what the network was made with")  # fmt: skip
-    envelope: StringProperty(name="Envelope", default="", options=FIXED,
-                             description="The curve that the amplitude follows; empty: none")  # fmt: skip
+    seconds: FloatProperty(
+        name="Memory",
+        default=0.5,
+        min=0.01,
+        soft_max=10.0,
+        subtype="TIME_ABSOLUTE",
+        unit="TIME_ABSOLUTE",
+        options=FIXED,
+        description="How long the noise takes to become another one, in seconds",
+    )
+    clock: StringProperty(
+        name="Clock",
+        default="audio_seconds",
+        options=FIXED,
+        description="The curve that moves the noise; it counts seconds",
+    )
+    range: EnumProperty(
+        name="Range", items=RANGES, default="all", options=FIXED, description="Which sizes of detail this layer reaches"
+    )
+    first: IntProperty(
+        name="From",
+        default=4,
+        min=4,
+        max=4096,
+        subtype="PIXEL",
+        options=FIXED,
+        description="Smallest resolution that is reached",
+    )
+    last: IntProperty(
+        name="To",
+        default=4096,
+        min=4,
+        max=4096,
+        subtype="PIXEL",
+        options=FIXED,
+        description="Largest resolution that is reached",
+    )
+    amplitude: FloatProperty(
+        name="Amplitude",
+        default=1.0,
+        min=0.0,
+        soft_max=4.0,
+        description="Strength of the noise; 1 is what the network was made with",
+    )
+    envelope: StringProperty(
+        name="Envelope", default="", options=FIXED, description="The curve that the amplitude follows; empty: none"
+    )
     gain: FloatProperty(name="Gain", default=1.0, soft_min=-4.0, soft_max=4.0, description="Multiplies the envelope")
-    offset: FloatProperty(name="Offset", default=0.0, soft_min=-1.0, soft_max=1.0,
-                          description="Added to the envelope after the gain")  # fmt: skip
+    offset: FloatProperty(
+        name="Offset", default=0.0, soft_min=-1.0, soft_max=1.0, description="Added to the envelope after the gain"
+    )
 
 
 class SGR_Settings(bpy.types.PropertyGroup):
     """Everything of one scene: ``scene.stylegan_reactive``."""
 
-    song: StringProperty(name="Song", subtype="FILE_PATH", options=FIXED, description="The sound file to make a film of")
-    checkpoint: StringProperty(name="Network", subtype="FILE_PATH", options=FIXED,
-                               description="The StyleGAN to make pictures with; empty: the built-in one")  # fmt: skip
-    size: IntVectorProperty(name="Picture Size", size=2, default=(1024, 1024), min=16, max=8192, options=FIXED,
-                            description="Width and height of the picture; the network's picture is cropped to fill it")  # fmt: skip
-    match_render_size: BoolProperty(name="Render at This Size", default=True, options=FIXED,
-                                    description="Let Set Up Scene make the render as large as the picture")  # fmt: skip
-    tolerance: FloatProperty(name="Tolerance", default=1.0, min=0.0, max=20.0, subtype="PERCENTAGE", options=FIXED,
-                             description="How far a baked curve may be from the true one: more gives fewer keys to edit")  # fmt: skip
-    image: PointerProperty(name="Image", type=bpy.types.Image, options=FIXED, description="Where the pictures are written")
-    truncation: FloatProperty(name="Truncation", default=0.9, soft_min=0.0, soft_max=1.5, min=-4.0, max=4.0,
-                              description="Below 1 pictures come closer to the network's average; above 1 they grow wilder")  # fmt: skip
+    song: StringProperty(
+        name="Song", subtype="FILE_PATH", options=FIXED, description="The sound file to make a film of"
+    )
+    checkpoint: StringProperty(
+        name="Network",
+        subtype="FILE_PATH",
+        options=FIXED,
+        description="The StyleGAN to make pictures with; empty: the built-in one",
+    )
+    size: IntVectorProperty(
+        name="Picture Size",
+        size=2,
+        default=(1024, 1024),
+        min=16,
+        max=8192,
+        options=FIXED,
+        description="Width and height of the picture; the network's picture is cropped to fill it",
+    )
+    match_render_size: BoolProperty(
+        name="Render at This Size",
+        default=True,
+        options=FIXED,
+        description="Let Set Up Scene make the render as large as the picture",
+    )
+    tolerance: FloatProperty(
+        name="Tolerance",
+        default=1.0,
+        min=0.0,
+        max=20.0,
+        subtype="PERCENTAGE",
+        options=FIXED,
+        description="How far a baked curve may be from the true one: more gives fewer keys to edit",
+    )
+    image: PointerProperty(
+        name="Image", type=bpy.types.Image, options=FIXED, description="Where the pictures are written"
+    )
+    truncation: FloatProperty(
+        name="Truncation",
+        default=0.9,
+        soft_min=0.0,
+        soft_max=1.5,
+        min=-4.0,
+        max=4.0,
+        description="Below 1 pictures come closer to the network's average; above 1 they grow wilder",
+    )
     envelopes: CollectionProperty(type=SGR_Envelope)
     envelope_index: IntProperty(options=FIXED)
     latent_layers: CollectionProperty(type=SGR_LatentLayer)

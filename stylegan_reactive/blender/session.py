@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What lives as long as Blender runs and is stored in no file: the engine, and what is to be told in each scene's panel."""
+"""What lives as long as Blender runs and is stored in no file: the engine, and the notices in the scenes' panels."""
 
 import tempfile
 from dataclasses import dataclass, field

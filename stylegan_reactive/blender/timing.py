@@ -23,7 +23,7 @@ def strips_of(scene: bpy.types.Scene) -> "bpy.types.StripsTopLevel":
     return scene.sequence_editor_create().strips
 
 
-def song_strip(scene: bpy.types.Scene) -> "bpy.types.SoundStrip | None":
+def song_strip(scene: bpy.types.Scene) -> "bpy.types.Strip | None":
     """The sound strip that `Set Up Scene` made; the artist may have moved, renamed or trimmed it."""
     editor = scene.sequence_editor
     if editor is None:
@@ -31,7 +31,12 @@ def song_strip(scene: bpy.types.Scene) -> "bpy.types.SoundStrip | None":
     return next((strip for strip in editor.strips_all if strip.type == "SOUND" and STRIP_TAG in strip), None)
 
 
+def strip_start(strip: "bpy.types.Strip") -> float:
+    """The frame at which a strip's content begins, also where its beginning is trimmed away."""
+    return float(strip.content_start if hasattr(strip, "content_start") else strip.frame_start)  # 5.2 renamed it
+
+
 def first_frame_of_song(scene: bpy.types.Scene) -> int:
     """The frame at which the song's first sample sounds."""
     strip = song_strip(scene)
-    return round(strip.frame_start) if strip is not None else scene.frame_start
+    return round(strip_start(strip)) if strip is not None else scene.frame_start

@@ -67,7 +67,7 @@ class Pending:
         return self._result
 
     def cancel(self) -> None:
-        """Tell the engine that nobody waits any more. The answer still comes: an error, or the result if it was ready."""
+        """Tell the engine that nobody waits any more. An answer still comes: an error, or a result that was ready."""
         if not self.done:
             with contextlib.suppress(EngineError):
                 self._process.send({"id": self.number, "op": "cancel", "target": self.number})
@@ -88,14 +88,13 @@ class Process:
         self._unanswered: dict[int, Pending] = {}
         self._lock = threading.Lock()
         self._errors = log.open("wb")
-        hidden = {"creationflags": subprocess.CREATE_NO_WINDOW} if os.name == "nt" else {}
         try:
             self._child = subprocess.Popen(
                 [python, "-I", str(MAIN)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
-                **hidden,  # type: ignore[arg-type]
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),  # Windows would open a console
             )
         except OSError as fault:
             self._errors.close()

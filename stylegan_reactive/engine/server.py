@@ -95,7 +95,7 @@ def check_packages() -> dict[str, str]:
     if missing:
         raise EngineError(
             f"The engine's Python, {sys.executable}, has no {' and no '.join(missing)}. Install "
-            f"{'it' if len(missing) == 1 else 'them'} there, or choose another Python in the preferences of this add-on."
+            f"{'it' if len(missing) == 1 else 'them'} there, or choose another in the preferences of this add-on."
         )
     for name, oldest in OLDEST.items():
         found = tuple(int("".join(filter(str.isdigit, part)) or 0) for part in versions[name].split(".")[:2])
@@ -207,10 +207,9 @@ class Server:
     def analyse(self, message: dict[str, Any], progress: Progress) -> dict[str, Any]:
         """Listen to a song and bake the recipes that are asked for."""
         from ..audio import Recipe, analyse, bake
+
         song, fps = message["song"], Fraction(*message["fps"])
-        analysis = self.analyses.get_or_make(
-            (*stamp(song), fps), lambda: analyse(song, fps, progress=progress)
-        )
+        analysis = self.analyses.get_or_make((*stamp(song), fps), lambda: analyse(song, fps, progress=progress))
         recipes = [Recipe.from_dict(recipe) for recipe in message["recipes"]]
         return {
             "envelopes": {recipe.name: protocol.pack(bake(analysis, recipe)) for recipe in recipes},
@@ -264,12 +263,12 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
         except ReactiveError as error:
             return {"id": number, "error": protocol.error_fields(error)}
         except MemoryError:
-            error = EngineError("There is not enough memory for this picture. Choose a smaller size or network.")
-            return {"id": number, "error": protocol.error_fields(error)}
+            short = EngineError("There is not enough memory for this picture. Choose a smaller size or network.")
+            return {"id": number, "error": protocol.error_fields(short)}
         except Exception as fault:
             traceback.print_exc()
-            error = EngineError(f"The engine met a fault of its own ({type(fault).__name__}: {fault}). See its log.")
-            return {"id": number, "error": protocol.error_fields(error)}
+            own = EngineError(f"The engine met a fault of its own ({type(fault).__name__}: {fault}). See its log.")
+            return {"id": number, "error": protocol.error_fields(own)}
         finally:
             cancelled.discard(number)
 

@@ -55,7 +55,9 @@ def test_scene_with_no_song(scene: bpy.types.Scene, step: str, notice: Callable,
     refused(getattr(bpy.ops.stylegan_reactive, step), scene, notice, dump, "no song yet Choose")
 
 
-def test_render_before_the_set_up_says_what_comes_first(scene: bpy.types.Scene, notice: Callable, dump: Callable) -> None:
+def test_render_before_the_set_up_says_what_comes_first(
+    scene: bpy.types.Scene, notice: Callable, dump: Callable
+) -> None:
     refused(bpy.ops.stylegan_reactive.render, scene, notice, dump, "Set Up Scene")
 
 
@@ -123,12 +125,19 @@ def test_network_that_cannot_be_used(
 
 
 def test_engine_python_without_torch(
-    scene: bpy.types.Scene, beat: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, notice: Callable, dump: Callable
+    scene: bpy.types.Scene,
+    beat: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    notice: Callable,
+    dump: Callable,
 ) -> None:
     import subprocess
 
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "bare")], check=True)
-    python = next(path for path in (tmp_path / "bare/bin/python", tmp_path / "bare/Scripts/python.exe") if path.exists())
+    python = next(
+        path for path in (tmp_path / "bare/bin/python", tmp_path / "bare/Scripts/python.exe") if path.exists()
+    )
     settings_of(scene).song = str(beat)
     monkeypatch.setenv("STYLEGAN_REACTIVE_PYTHON", str(python))
     refused(bpy.ops.stylegan_reactive.set_up, scene, notice, dump, "torch preferences")

@@ -8,7 +8,7 @@ import bpy
 import numpy as np
 import pytest
 
-from stylegan_reactive.blender.curves import CurveError, SceneCurves, property_path, sparse_keys
+from stylegan_reactive.blender.curves import CurveError, Keys, SceneCurves, property_path, sparse_keys
 from stylegan_reactive.blender.picture import picture_at
 from stylegan_reactive.blender.properties import settings_of
 
@@ -53,12 +53,15 @@ def test_attack_is_keyed_on_its_frame_and_the_curve_falls_after_it(film: bpy.typ
 def test_curves_are_grouped_and_editable(film: bpy.types.Scene) -> None:
     curve = curve_of(film)
     assert curve.group.name == "Audio"
+    assert curve_of(film, property_path("audio_bars")).group.name == "Audio Clocks"
     assert not curve.lock
     assert len(curve.sampled_points) == 0
 
 
 def test_every_baked_curve_stays_within_the_tolerance(film: bpy.types.Scene) -> None:
-    sparse = {path: [curve.evaluate(frame) for frame in range(1, 241)] for path, curve in SceneCurves(film).curves.items()}
+    sparse = {
+        path: [curve.evaluate(frame) for frame in range(1, 241)] for path, curve in SceneCurves(film).curves.items()
+    }
     settings_of(film).tolerance = 0.0
     bpy.ops.stylegan_reactive.bake()
     for path, curve in SceneCurves(film).curves.items():
@@ -216,11 +219,40 @@ def test_clock_runs_on_after_the_end_of_the_song(film: bpy.types.Scene) -> None:
     assert seconds.evaluate(1201) == pytest.approx(40.0, abs=0.02)
 
 
-def test_sparse_keys_keep_corners_and_drop_what_lies_between() -> None:
-    values = np.concatenate([np.linspace(0, 1, 50), np.linspace(1, 0, 50)[1:]])
-    assert sparse_keys(values, 0.001).tolist() == [0, 49, 98]
-    assert sparse_keys(np.zeros(1000), 0.0).tolist() == [0, 999]
-    assert sparse_keys(np.array([0.5]), 0.1).tolist() == [0]
-    noise = np.random.default_rng(1).random(500)
-    kept = sparse_keys(noise, 0.05)
-    assert np.abs(np.interp(np.arange(500), kept, noise[kept]) - noise).max() <= 0.05
+def bezier_heights(keys: Keys, count: int) -> np.ndarray:
+    """The curve through some keys at every sample, from the definition of a cubic Bezier curve."""
+    heights = np.empty(count)
+    for k in range(len(keys.index) - 1):
+        first, last = keys.index[k], keys.index[k + 1]
+        t = np.arange(last - first + 1) / (last - first)
+        points = keys.value[k], keys.right[k], keys.left[k + 1], keys.value[k + 1]
+        weights = (1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3
+        heights[first : last + 1] = sum(w * p for w, p in zip(weights, points, strict=True))
+    return heights
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 0.01, 0.1])
+def test_curve_through_sparse_keys_stays_within_the_tolerance(tolerance: float) -> None:
+    random = np.random.default_rng(1)
+    hits = np.zeros(600)
+    hits[random.integers(0, 600, 40)] = random.random(40)
+    falling = np.convolve(hits, np.exp(-np.arange(60) / 6))[:600]
+    for values in (falling, random.random(600), np.zeros(600), np.linspace(0, 1, 600), np.array([0.5, 0.2])):
+        keys = sparse_keys(values, tolerance)
+        assert np.abs(bezier_heights(keys, len(values)) - values).max() <= tolerance + 1e-9
+
+
+def test_a_hit_that_fades_takes_few_keys_and_its_attack_is_one() -> None:
+    hit = np.concatenate([np.zeros(30), np.exp(-np.arange(90) / 6)])
+    keys = sparse_keys(hit, 0.01)
+    assert {29, 30} <= set(keys.index)
+    assert len(keys.index) <= 7
+
+
+def test_nothing_rises_before_an_attack() -> None:
+    hit = np.concatenate([np.zeros(30), np.exp(-np.arange(90) / 6)])
+    assert np.abs(bezier_heights(sparse_keys(hit, 0.01), 120)[:30]).max() < 1e-9
+
+
+def test_one_sample_is_one_key() -> None:
+    assert sparse_keys(np.array([0.5]), 0.1).index.tolist() == [0]

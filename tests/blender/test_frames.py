@@ -59,7 +59,9 @@ def test_render_shows_the_picture_of_the_engine_exactly(film: bpy.types.Scene, r
     film.render.dither_intensity = 0
     shown = render(film, 60)[60]
     linear = picture_at(film, 60)[::-1, :, :3]
-    expected = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * np.maximum(linear, 1e-9) ** (1 / 2.4) - 0.055) * 255
+    expected = (
+        np.where(linear <= 0.0031308, linear * 12.92, 1.055 * np.maximum(linear, 1e-9) ** (1 / 2.4) - 0.055) * 255
+    )
     assert np.abs(shown - expected).max() < 0.51  # rounding to 8 bits
 
 

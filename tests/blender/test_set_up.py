@@ -52,9 +52,7 @@ def test_song_may_be_exchanged_and_its_strip_stays_where_it_was_put(film: bpy.ty
     assert strips[0].frame_start == film.frame_start == 25
 
 
-def test_compositor_that_the_artist_built_is_kept(
-    scene: bpy.types.Scene, beat: Path, notice: Callable
-) -> None:
+def test_compositor_that_the_artist_built_is_kept(scene: bpy.types.Scene, beat: Path, notice: Callable) -> None:
     if hasattr(scene, "compositing_node_group"):
         tree = bpy.data.node_groups.new("Mine", "CompositorNodeTree")
         tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The demo film, as `make demo` makes it, only smaller: it is as long as its song, in step with it, and moves with it."""
+"""The demo film, as `make demo` makes it, only smaller: as long as its song, in step with it, and moved by it."""
 
 import json
 import subprocess
@@ -31,7 +31,15 @@ def film(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Film:
     import av
 
     folder = tmp_path_factory.mktemp("demo")
-    command = [sys.executable, "-u", str(repository / "examples" / "demo.py"), "--size", str(SIZE), "--out", str(folder)]
+    command = [
+        sys.executable,
+        "-u",
+        str(repository / "examples" / "demo.py"),
+        "--size",
+        str(SIZE),
+        "--out",
+        str(folder),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     with av.open(str(folder / "demo.mp4")) as container:

@@ -33,7 +33,13 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 def patch_of(checkpoint: Path, seed: int = 1) -> dict[str, Any]:
     """A small patch: one latent that the kick moves."""
     signal = {"amount": 1.0, "envelope": "audio_kick", "gain": 1.0, "offset": 0.0}
-    layer = {"name": "Kick", "enabled": True, "source": {"kind": "static", "seed": seed}, "range": "all", "influence": signal}
+    layer = {
+        "name": "Kick",
+        "enabled": True,
+        "source": {"kind": "static", "seed": seed},
+        "range": "all",
+        "influence": signal,
+    }
     return {
         "version": 1,
         "checkpoint": str(checkpoint),
@@ -228,9 +234,9 @@ def test_device_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_errors_keep_their_kind_over_the_pipe(running: Engine, request_for: Any, tmp_path: Path) -> None:
-    with pytest.raises(SongError, match="nowhere.wav"):
+    with pytest.raises(SongError, match=r"nowhere\.wav"):
         running.song(str(tmp_path / "nowhere.wav"))
-    with pytest.raises(CheckpointError, match="nothing.safetensors"):
+    with pytest.raises(CheckpointError, match=r"nothing\.safetensors"):
         running.check_patch(patch_of(tmp_path / "nothing.safetensors"))
     request = request_for(0.5)
     with pytest.raises(PatchError, match="audio_kick"):
@@ -273,7 +279,7 @@ def test_analysis_tells_how_far_it_is_and_can_be_stopped(running: Engine, builti
         running.analyse(str(builtin_song), Fraction(30), recipes, progress=stop)
     analysed = running.analyse(str(builtin_song), Fraction(30), recipes)
     assert analysed.envelopes["audio_kick"].shape == (analysed.frames,)
-    
+
 
 def test_recipe_of_an_unknown_feature_is_an_error_of_the_artist(running: Engine, builtin_song: Path) -> None:
     with pytest.raises(ReactiveError, match="cowbell"):
