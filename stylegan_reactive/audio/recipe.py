@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Recipes: how an envelope is made from a feature. Kept with each envelope, so that one can be made again alone."""
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 
 import numpy as np
 
@@ -13,8 +15,6 @@ from .envelopes import gain_and_clip, gaussian, normalise, power, release
 
 CLOCKS = ("bars", "seconds")
 """Features that count time: they are handed on as they are."""
-
-NOTES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 
 @dataclass(frozen=True)
@@ -102,14 +102,11 @@ def bake(analysis: Analysis, recipe: Recipe) -> np.ndarray:
     return release(envelope, recipe.release, rate).astype(np.float32)
 
 
-DEFAULT_RECIPES: tuple[Recipe, ...] = (
-    Recipe("audio_onset", "onset", release=0.1),
-    Recipe("audio_kick", "kick", power=1.5, release=0.12),
-    Recipe("audio_snare", "snare", power=1.5, release=0.12),
-    Recipe("audio_hats", "hats", power=1.5, release=0.06),
-    Recipe("audio_rms", "rms", smooth=1.0, renormalise=True),
-    *(Recipe(f"audio_chroma_{name}", f"chroma.{number}", smooth=0.2) for number, name in enumerate(NOTES)),
-    Recipe("audio_bars", "bars"),
-    Recipe("audio_seconds", "seconds"),
+_DEFAULTS = Path(__file__).with_name(
+    "default_recipes.json"
+)  # data, so that Blender's room can read it without this one
+
+DEFAULT_RECIPES: tuple[Recipe, ...] = tuple(
+    Recipe.from_dict(data) for data in json.loads(_DEFAULTS.read_text(encoding="utf-8"))
 )
 """The envelopes that a new scene gets."""

@@ -27,7 +27,7 @@ def draw_text(layout: bpy.types.UILayout, text: str, width: float, icon: str = "
 class SGR_UL_layers(bpy.types.UIList):
     """Latent or noise layers; the lowest entry of the list is the top of the stack."""
 
-    def draw_item(self, _context: Any, layout: Any, _data: Any, item: Any, *_: Any) -> None:
+    def draw_item(self, _c: Any, layout: Any, _d: Any, item: Any, _i: Any, _a: Any, _p: Any) -> None:
         """Called by Blender for each row."""
         row = layout.row(align=True)
         row.prop(item, "name", text="", emboss=False)
@@ -38,7 +38,7 @@ class SGR_UL_layers(bpy.types.UIList):
 class SGR_UL_envelopes(bpy.types.UIList):
     """Envelopes; a dot shows that the scene has the curve."""
 
-    def draw_item(self, context: Any, layout: Any, _data: Any, item: Any, *_: Any) -> None:
+    def draw_item(self, context: Any, layout: Any, _d: Any, item: Any, _i: Any, _a: Any, _p: Any) -> None:
         """Called by Blender for each row."""
         row = layout.row(align=True)
         row.prop(item, "name", text="", emboss=False, icon="FCURVE" if item.name in context.scene else "BLANK1")
@@ -62,15 +62,6 @@ class SGR_PT_film:
         """Called by Blender."""
         layout, scene = self.layout, context.scene  # type: ignore[attr-defined]
         settings = settings_of(scene)
-        notice = session.notice(scene)
-        if notice is not None:
-            box = layout.box()
-            if notice.progress is not None:
-                box.progress(factor=notice.progress, text=notice.text)
-            else:
-                box.alert = notice.is_error
-                draw_text(box, notice.text, context.region.width, "ERROR" if notice.is_error else "INFO")
-
         column = layout.column(align=True)
         column.label(text="1. Song", icon="SOUND")
         column.prop(settings, "song", text="")
@@ -106,6 +97,16 @@ class SGR_PT_film:
         row.scale_y = 1.4
         row.enabled = bool(settings.song)
         row.operator("stylegan_reactive.make_film", icon="PLAY")
+
+        # Last, so that no button moves under the mouse when a notice comes.
+        notice = session.notice(scene)
+        if notice is not None:
+            box = layout.box()
+            if notice.progress is not None:
+                box.progress(factor=notice.progress, text=notice.text)
+            else:
+                box.alert = notice.is_error
+                draw_text(box, notice.text, context.region.width, "ERROR" if notice.is_error else "INFO")
 
 
 def _list(
