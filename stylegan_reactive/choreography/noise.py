@@ -101,6 +101,20 @@ class NoiseMaps:
         return made
 
 
+def add_scaled(total: torch.Tensor, row: torch.Tensor, factor: float) -> None:
+    """``total += factor * row``, in place.
+
+    On the CPU NumPy does it, in one thread. torch would share each of these short additions among all cores, and while
+    Blender keeps those busy it waits for them many times longer than the addition takes (measured: 5 ms a frame at
+    512 px in place of 1.4).
+    """
+    if total.device.type == "cpu":
+        sums = total.numpy()
+        np.add(sums, np.multiply(row.numpy(), np.float32(factor)), out=sums)
+    else:
+        total.add_(row, alpha=factor)
+
+
 def layer_amplitude(layer: NoiseLayer, values: Values) -> float:
     """A layer's amplitude (standard deviation) in a frame, at least 0; 0 for a layer that is switched off."""
     return max(0.0, layer.amplitude.at(values)) if layer.enabled else 0.0
@@ -136,11 +150,11 @@ def frame_noise(
         if isinstance(source, EvolvingNoise):
             first, weights = evolving_weights(envelope_at(values, source.clock), source.seconds)
             for knot, weight in enumerate(weights, start=first):
-                reached.add_(maps.row(_EVOLVING_DOMAIN, source.seed, knot, inputs), alpha=amplitude * weight)
+                add_scaled(reached, maps.row(_EVOLVING_DOMAIN, source.seed, knot, inputs), amplitude * weight)
         elif isinstance(source, FixedNoise):
-            reached.add_(maps.row(_FIXED_DOMAIN, source.seed, 0, inputs), alpha=amplitude)
+            add_scaled(reached, maps.row(_FIXED_DOMAIN, source.seed, 0, inputs), amplitude)
         else:
-            reached.add_(torch.cat([own(i).flatten() for i in inputs]), alpha=amplitude)
+            add_scaled(reached, torch.cat([own(i).flatten() for i in inputs]), amplitude)
     spans = zip(maps.starts, maps.starts[1:], maps.shapes, strict=False)
     return [total[start:stop].view(1, 1, *shape) for start, stop, shape in spans]
 

@@ -90,10 +90,8 @@ def test_a_frame_at_256_px_takes_a_few_milliseconds_at_most(make_network: Any) -
     patch = load_preset("reference")
     choreographer = Choreographer(patch, make_network(256, 512))
     choreographer.inputs(values_at(patch, 0))
-    seconds = []
-    for frame in range(1, 61):
-        values = values_at(patch, frame)
-        start = time.perf_counter()
+    frames = [values_at(patch, frame) for frame in range(1, 61)]
+    before = time.thread_time()  # not by the clock on the wall: the machine may be busy with other tests
+    for values in frames:
         choreographer.inputs(values)
-        seconds.append(time.perf_counter() - start)
-    assert sorted(seconds)[15] < 0.005  # the quicker frames: the machine may be busy
+    assert (time.thread_time() - before) / len(frames) < 0.005
