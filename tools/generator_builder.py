@@ -4,22 +4,23 @@
 A *signal* is a picture that the formula talks about (a field, its fold, a constant). It lives in a few channels of the
 current layer, and a *readout* - one weight per channel - gets it back:
 
-* Two channels hold ``lrelu(+y)`` and ``lrelu(-y)``. Their difference is proportional to y, their sum to ``|y|``: the leaky
-  rectifier passes a signal through unharmed, and folds it for nothing.
+* Two channels hold ``lrelu(+y)`` and ``lrelu(-y)``. Their difference is proportional to y, their sum to ``|y|``: the
+  leaky rectifier passes a signal through unharmed, and folds it for nothing.
 * Upsampling pads with zeros, so a signal loses a quarter of itself in the outermost row of pixels, again at each size,
   and the picture would get a dark frame. The mend: everything after the upsampling is kept proportional to that loss
-  (thresholds come from a constant channel that is lost likewise, not from biases). Then the second convolution writes each
-  signal twice, plainly and *gated* by a channel that is 0 inside and large in the outermost row. Inside, both say the
-  same; in the outermost row they differ by a known factor, so one combination of them is exact in both places.
+  (thresholds come from a constant channel that is lost likewise, not from biases). Then the second convolution writes
+  each signal several times: plainly, and *gated* by channels that are 0 inside and large at the edge or in the corner.
+  Inside, all say the same; elsewhere they differ by known factors, so one combination of them is exact everywhere.
 
-Demodulation divides each output by the norm of its weights, so signals have about unit variance at every layer, whatever
-the styles do, and the builder measures by which factor a signal came out.
+Demodulation divides each output by the norm of its weights, so signals keep about the same size at every layer,
+whatever the styles do, and the builder measures by which factor a signal came out. Channels that are left over repeat
+the signals, which makes up for what the gates take of the norm.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -29,12 +30,16 @@ from stylegan_reactive.generator.stylegan2 import LRELU_GAIN, LRELU_SLOPE, Fully
 
 PAIR_DIFFERENCE = (1 + LRELU_SLOPE) * LRELU_GAIN  # lrelu(y) - lrelu(-y) = this * y
 PAIR_SUM = (1 - LRELU_SLOPE) * LRELU_GAIN  # lrelu(y) + lrelu(-y) = this * |y|
-CONSTANT = 128.0  # value before the rectifier of constant channels; large, so that thresholds take little of a weight's norm
-GATE = 1.5  # weight of the gate
-import os
-DEBUG = bool(os.environ.get('DEBUG'))
+# Value before the rectifier of constant channels: large, so that thresholds take little of a weight's norm. Times the
+# rectifier's gain, the root of 2, it is 1393 / 8 within 0.00005, and both numbers survive half precision.
+CONSTANT = 985 / 8
+CONSTANT_AFTER = 1393 / 8
+GATE = 0.6  # weight of the gates, for a row of weights of norm 1
 LIGHT = torch.tensor([[-2.0, -1.0, 0.0], [-1.0, 0.0, 1.0], [0.0, 1.0, 2.0]]) / 8  # slope towards the lower right
-CORNER = 0.65  # a threshold between what is kept in the corner, 0.75 squared, and at the edge, 0.75
+CORNER = 0.65  # of the constant: a threshold between what is kept in the corner, 0.75 squared, and at the edge, 0.75
+SHARPENING = 0.2  # of the last convolution; zero padding makes it stronger at the edge, against the loss there
+SHARPEN = torch.outer(*[torch.tensor([-SHARPENING, 1 + 2 * SHARPENING, -SHARPENING])] * 2)
+UNLIT_RIM = 0.08  # height per pixel that the light ignores at the rim
 BORDER_KEPT = 0.75  # what zero padding leaves of a signal in the outermost row
 
 
@@ -57,11 +62,24 @@ class Signal:
     value: Tensor
     fold: Tensor | None = None
 
-    def channel_vector(self, width: int) -> Tensor:
-        return sum((unit(width, channel) for channel in self.channels), torch.zeros(width))
-
 
 Terms = Mapping[str, float]  # signal name, or "|name|" for its fold -> coefficient
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """One stroke of the painting: a piecewise linear function of a signal, times a colour, times a style.
+
+    The function goes through `values` at `knots` and is constant outside, so that nothing can blow out. With `light`
+    the signal's slope towards the lower right is meant, in units of its deviation, and ``rim`` fades it out at the border.
+    """
+
+    terms: Terms
+    knots: tuple[float, ...]
+    values: tuple[float, ...]
+    colour: Tensor
+    style: Style
+    light: bool = False
 
 
 class Builder:
@@ -101,25 +119,29 @@ class Builder:
         constants: Sequence[str] = (),
         noise_strength: float = 0.0,
     ) -> None:
-        """A layer of signals in pairs. After an upsampling it also makes ``mask`` and ``edge``, for `mended`."""
-        layer, width = self.open_layer(styles, noise_strength)
+        """A layer of signals in pairs of channels, as many pairs for each as fit.
+
+        After an upsampling it also makes ``mask`` (1, less what is lost), ``edge`` and ``corner``, for `mended`.
+        `noise_strength` is in units of a signal's size.
+        """
+        layer, width = self.open_layer(styles)
         made: dict[str, Signal] = {}
         channel = self.constant_channels(layer, made, constants)
         if layer.up:
             layer.weight[channel, :, 1, 1] = self.signals["one"].value * CONSTANT
             layer.weight[channel + 1, :, 1, 1] = -self.signals["one"].value * CONSTANT
-            layer.bias[channel + 1] = CONSTANT * LRELU_GAIN
+            layer.bias[channel + 1] = CONSTANT_AFTER
             made["mask"] = Signal((channel,), unit(width, channel) / (2 * CONSTANT))
             made["edge"] = Signal((channel + 1,), unit(width, channel + 1))
             # positive only in the corners, where the loss is squared; the leak of the rectifier elsewhere is subtracted
             layer.weight[channel + 2, :, 1, 1] = -self.signals["one"].value * CONSTANT
             layer.bias[channel + 2] = CONSTANT * LRELU_GAIN * CORNER
             corner = unit(width, channel + 2) - LRELU_SLOPE * unit(width, channel + 1)
-            corner += LRELU_SLOPE * LRELU_GAIN * (1 - CORNER) * made["one"].channel_vector(width)
+            corner += LRELU_SLOPE * LRELU_GAIN * (1 - CORNER) * unit(width, made["one"].channels[0])
             made["corner"] = Signal((channel + 2,), corner)
             channel += 3
         copies = (width - channel) // (2 * len(outputs))
-        places = {name: range(channel + 2 * copies * k, channel + 2 * copies * (k + 1)) for k, name in enumerate(outputs)}
+        places = share_out(outputs, channel, 2 * copies)
         for name, terms in outputs.items():
             row = self.read(terms)
             for plus in places[name][::2]:
@@ -133,7 +155,8 @@ class Builder:
                 total += unit(width, plus) + unit(width, plus + 1)
             scale = float(factors[channels.start]) * copies
             made[name] = Signal(tuple(channels), difference / (PAIR_DIFFERENCE * scale), total / (PAIR_SUM * scale))
-        self.close_layer(layer, made)
+        size = min(1 / float(made[name].value.norm()) for name in outputs)
+        self.close_layer(layer, made, noise_strength * size)
 
     def mended(
         self,
@@ -143,15 +166,15 @@ class Builder:
         constants: Sequence[str] = (),
         noise_strength: float = 0.0,
     ) -> None:
-        """The second layer of a size: each signal in four channels, with the loss at the border made good."""
-        layer, width = self.open_layer(styles, noise_strength)
+        """The second layer of a size: each signal in six channels, with the loss at the border made good."""
+        layer, width = self.open_layer(styles)
         made: dict[str, Signal] = {}
         channel = self.constant_channels(layer, made, constants)
         gates = (0 * self.signals["edge"].value, self.signals["edge"].value, self.signals["corner"].value)
         ballast = self.signals["zero"].value  # a channel without a signal: it only makes the norms of the rows equal
         heaviest = max(float(gate.norm()) for gate in gates)
         copies = (width - channel) // (6 * len(outputs))
-        places = {name: range(channel + 6 * copies * k, channel + 6 * copies * (k + 1)) for k, name in enumerate(outputs)}
+        places = share_out(outputs, channel, 6 * copies)
         for name, terms in outputs.items():
             row = self.read(terms)
             row = row / row.norm()
@@ -160,9 +183,9 @@ class Builder:
                 layer.weight[plus, :, 1, 1] = row + GATE * rest
                 layer.weight[plus + 1, :, 1, 1] = -row + GATE * rest
         factors = self.factors(layer)
-        # Weights a, b, c of the plain pair, the one gated at the edge and the one gated in the corner, so that
-        # inside a + b + c = 1, at the edge a + b s + c = 1 / kept, in the corner a + (b + c) s = 1 / kept^2, where a pair
-        # that is gated, both halves being negative, still counts s = 2 slope / (1 + slope).
+        # Weights a, b, c of the plain pair, the one gated at the edge and the one gated in the corner, so that inside
+        # a + b + c = 1, at the edge a + b s + c = 1 / kept, in the corner a + (b + c) s = 1 / kept^2, where a pair that
+        # is gated, both halves being negative, still counts s = 2 slope / (1 + slope).
         s = 2 * LRELU_SLOPE / (1 + LRELU_SLOPE)
         at_edge = (1 - 1 / BORDER_KEPT) / (1 - s)
         in_corner = (1 / BORDER_KEPT - 1 / BORDER_KEPT**2) / (1 - s)
@@ -173,11 +196,12 @@ class Builder:
             for plus, share in zip(channels[::2], shares * copies, strict=True):
                 value[plus], value[plus + 1] = share, -share
             made[name] = Signal(tuple(channels), value / (PAIR_DIFFERENCE * scale))
-        self.close_layer(layer, made)
+        size = min(1 / float(made[name].value.norm()) for name in outputs)
+        self.close_layer(layer, made, noise_strength * size)
 
     def paint(self, ramps: Sequence[Ramp], styles: Mapping[str, Style], *, noise_strength: float = 0.0) -> None:
         """The last convolution makes hinges of signals, and the last toRGB adds them up in colour."""
-        layer, _ = self.open_layer(styles, noise_strength)
+        layer, _ = self.open_layer(styles)
         edge = self.signals["edge"].value
         channel = 0
         hinges: list[tuple[Ramp, int, int]] = []
@@ -187,10 +211,15 @@ class Builder:
             first, channel = channel, channel + len(ramp.knots)
             if ramp.light:
                 layer.weight[first:channel] = row[:, None, None] * LIGHT
-                layer.weight[first:channel, :, 1, 1] -= GATE * edge
+                layer.weight[first:channel] -= GATE * edge[:, None, None]  # slopes are wrong in the two outermost rows
+                layer.weight[first:channel, :, 1, 1] -= (
+                    UNLIT_RIM * self.signals["rim"].value / self.read(ramp.terms).norm()
+                )
             else:  # at the edge at least the mean of what is lost can be given back
-                lost = float(self.picture(ramp.terms).mean()) / self.read(ramp.terms).norm()
-                layer.weight[first:channel, :, 1, 1] = row + lost * edge / (2 * CONSTANT)
+                lost = float(self.picture(ramp.terms).mean() / self.read(ramp.terms).norm()) / (2 * CONSTANT)
+                layer.weight[first:channel] = row[:, None, None] * SHARPEN
+                layer.weight[first:channel] += lost * edge[:, None, None] * SHARPEN
+                layer.weight[first:channel, :, 1, 1] -= lost * edge * 4 * SHARPENING
             hinges.append((ramp, first, channel))
         inner = layer(self.x, self.ws[:, self.index], None)  # no biases yet
         torgb = self.generator.synthesis.blocks[-1].torgb
@@ -199,12 +228,12 @@ class Builder:
         torgb.affine.weight.zero_()
         torgb.affine.bias.zero_()
         factors = self.factors(layer)
-        self.hinge_amplitude = float(factors[0] / self.read(ramps[0].terms).norm())
+        height = float(factors[0] / self.read(ramps[0].terms).norm())
         for ramp, first, end in hinges:
-            y = inner[:, first, 8:-8, 8:-8]
+            y = inner[:, first, 64:-64, 64:-64]
             y = torch.where(y > 0, y, y / LRELU_SLOPE) / LRELU_GAIN
-            if DEBUG: print(ramp.light, y.std(), y.abs().max(), factors[first])
             scale = float(y.std()) if ramp.light else float(factors[first] / self.read(ramp.terms).norm())
+            level = -float(y.median()) if ramp.light else 0.0  # what the gates leave inside
             slopes = [
                 (v1 - v0) / (k1 - k0)
                 for k0, k1, v0, v1 in zip(ramp.knots, ramp.knots[1:], ramp.values, ramp.values[1:], strict=False)
@@ -212,30 +241,25 @@ class Builder:
             bends = [b - a for a, b in zip([0.0, *slopes], [*slopes, 0.0], strict=True)]
             gain = 1 / (LRELU_GAIN * (1 - LRELU_SLOPE) * scale)
             for hinge, (knot, bend) in enumerate(zip(ramp.knots, bends, strict=True)):
-                layer.bias[first + hinge] = -knot * scale
+                layer.bias[first + hinge] = level - knot * scale
                 torgb.weight[:, first + hinge, 0, 0] = ramp.colour * bend * gain / torgb.style_gain
             # the leak of the rectifier adds a constant, and the function starts at its first value: both go to the bias
             leak = LRELU_SLOPE / (1 - LRELU_SLOPE) * (ramp.values[-1] - ramp.values[0])
             torgb.bias += ramp.colour * ramp.style.base * (ramp.values[0] - leak)
-            row = sum(
-                (a * latent_rows(self.ws.shape[2], latent) for latent, a in ramp.style.directions.items()),
-                torch.zeros(self.ws.shape[2]),
-            )
-            torgb.affine.weight[first:end] = row * math.sqrt(self.ws.shape[2])
-            torgb.affine.bias[first:end] = ramp.style.base
+            write_style(torgb.affine, range(first, end), ramp.style)
         for block in self.generator.synthesis.blocks[:-1]:
             block.torgb.affine.bias.fill_(1.0)
-        self.close_layer(layer, {})
+        self.close_layer(layer, {}, noise_strength * height)
 
     # ---- the parts of a layer
 
-    def open_layer(self, styles: Mapping[str, Style], noise_strength: float) -> tuple[SynthesisLayer, int]:
+    def open_layer(self, styles: Mapping[str, Style]) -> tuple[SynthesisLayer, int]:
         layer = self.layers[self.index]
         for parameter in (layer.weight, layer.bias, layer.affine.weight, layer.affine.bias):
             parameter.zero_()
         layer.affine.bias.fill_(1.0)
-        self.noise_fraction = noise_strength
-        write_styles(layer.affine, self.signals, styles)
+        for name, style in styles.items():
+            write_style(layer.affine, self.signals[name].channels, style)
         return layer, layer.weight.shape[0]
 
     def constant_channels(self, layer: SynthesisLayer, made: dict[str, Signal], names: Sequence[str]) -> int:
@@ -247,15 +271,12 @@ class Builder:
             made[name] = Signal((channel,), unit(width, channel) / (CONSTANT * LRELU_GAIN))
         return 2 + len(names)
 
-    def close_layer(self, layer: SynthesisLayer, made: dict[str, Signal]) -> None:
+    def close_layer(self, layer: SynthesisLayer, made: dict[str, Signal], noise_strength: float) -> None:
+        for parameter in layer.parameters():  # what half precision will make of it
+            parameter.copy_(parameter.half().float())
         self.x = layer(self.x, self.ws[:, self.index], None)
         self.signals = made
-        amplitude = min((1 / float(signal.value.norm()) for signal in made.values() if len(signal.channels) > 1), default=0.0)
-        layer.noise_strength.fill_(self.noise_fraction * (amplitude or self.hinge_amplitude))
-        if DEBUG:
-            for name, signal in made.items():
-                if len(signal.channels) > 1:
-                    p = self.picture({name: 1.0}); print(self.index, name, "mean %.2f std %.2f within %.2f min %.2f max %.2f" % (p.mean(), p.std(), p.std(dim=(1, 2)).mean(), p.min(), p.max()))
+        layer.noise_strength.fill_(noise_strength)
         self.index += 1
 
     def read(self, terms: Terms) -> Tensor:
@@ -293,6 +314,11 @@ class Builder:
         return torch.einsum("bchw,c->bhw", self.x, self.read(terms))
 
 
+def share_out(names: Iterable[str], first: int, each: int) -> dict[str, range]:
+    """Neighbouring ranges of channels, one for each name."""
+    return {name: range(first + each * k, first + each * (k + 1)) for k, name in enumerate(names)}
+
+
 def unit(length: int, index: int) -> Tensor:
     """A vector of zeros with a one."""
     vector = torch.zeros(length)
@@ -305,27 +331,10 @@ def latent_rows(w_dim: int, latent: int) -> Tensor:
     return (unit(w_dim, latent) - unit(w_dim, latent + w_dim // 2)) / PAIR_DIFFERENCE
 
 
-def write_styles(affine: FullyConnected, signals: Mapping[str, Signal], styles: Mapping[str, Style]) -> None:
-    """Let latents scale the channels of signals; those without a style keep 1."""
+def write_style(affine: FullyConnected, channels: Iterable[int], style: Style) -> None:
+    """Let latents scale these channels; those without a style keep 1."""
     w_dim = affine.weight.shape[1]
-    for name, style in styles.items():
-        row = sum((amount * latent_rows(w_dim, latent) for latent, amount in style.directions.items()), torch.zeros(w_dim))
-        for channel in signals[name].channels:
-            affine.weight[channel] = row * math.sqrt(w_dim)  # the network divides by it
-            affine.bias[channel] = style.base
-
-
-@dataclass(frozen=True)
-class Ramp:
-    """One stroke of the painting: a piecewise linear function of a signal, times a colour, times a style.
-
-    The function goes through `values` at `knots` and is constant outside, so that nothing can blow out. With `light` the
-    signal's slope towards the lower right is meant, in units of its deviation, and the outermost row stays unlit.
-    """
-
-    terms: Terms
-    knots: tuple[float, ...]
-    values: tuple[float, ...]
-    colour: Tensor
-    style: Style
-    light: bool = False
+    row = sum((amount * latent_rows(w_dim, latent) for latent, amount in style.directions.items()), torch.zeros(w_dim))
+    for channel in channels:
+        affine.weight[channel] = row * math.sqrt(w_dim)  # the network divides by it
+        affine.bias[channel] = style.base

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Make the built-in generator: a StyleGAN2 whose weights are written down instead of trained.
 
-Nobody's pictures are in it. A formula for folded silk is put into the layers with `generator_builder`.
+Nobody's pictures are in it. A formula for folded silk is put into the layers with `generator_builder`: smooth fields
+from the coarse latents, folded over and over with offsets from the medium ones, give a height; three hues that depend on the
+fine latents are painted over it, and a light from the upper left falls on it. All chance comes from `SEED`.
 
-    python tools/make_generator.py            writes stylegan_reactive/assets/generator.safetensors
-    python tools/make_generator.py --sheet X  also draws a contact sheet into X.png
+    python tools/make_generator.py                   writes stylegan_reactive/assets/generator.safetensors
+    python tools/make_generator.py --sheet some.png  also draws the pictures of 24 seeds
 """
 
 from __future__ import annotations
@@ -71,14 +73,14 @@ def write_mapping(generator: StyleGAN2, hue_mix: Tensor, hue_offset: Tensor) -> 
         rows[latent, 2 * latent], rows[latent, 2 * latent + 1] = 1 / PAIR_DIFFERENCE, -1 / PAIR_DIFFERENCE
     for index in range(len(HUES)):
         spread = float(hue_mix[index].norm())
-        knots = torch.linspace(-2.7, 2.7, HINGES) * spread
+        knots = torch.linspace(-2.8, 2.8, HINGES) * spread
         units = range(2 * passed + index * HINGES, 2 * passed + (index + 1) * HINGES)
         weight[units.start : units.stop, HUES.start : HUES.stop] = hue_mix[index]
         bias[units.start : units.stop] = -knots
-        angles = torch.linspace(-3 * spread, 3 * spread, 400)
+        angles = torch.linspace(-3.5 * spread, 3.5 * spread, 400)
         hinges = torch.nn.functional.leaky_relu(angles[:, None] - knots, LRELU_SLOPE) * LRELU_GAIN
         basis = torch.cat([hinges, torch.ones(400, 1)], dim=1)
-        importance = torch.exp(-0.25 * (angles / spread) ** 2)[:, None]
+        importance = torch.exp(-0.15 * (angles / spread) ** 2)[:, None]
         wanted = torch.stack([torch.cos(angles + hue_offset[index]), torch.sin(angles + hue_offset[index])], dim=1)
         solution = torch.linalg.lstsq(basis * importance, wanted * importance).solution
         for part in range(2):
@@ -177,13 +179,13 @@ def write_synthesis(generator: StyleGAN2, samples: Tensor, seed: int) -> None:
         noise_strength=noise[7],
     )
     builder.mended(
-        keep("H", "E", "glow") | {"G": std({"|G|": -1.0}), "W": std({"|W|": 1.0})},
+        keep("H", "E", "glow") | {"G": std({"|G|": -1.0}), "W": std({"|W|": 1.0}), "rim": {"edge": 1.5 / CONSTANT}},
         {"G": medium(1, 0.3)},
         noise_strength=noise[8],
     )
     # 128 px
     builder.pairs(
-        keep("H", "G", "W", "E", "glow") | {"B": std({"G": 1.0, "W": 0.5}, 2.0)},
+        keep("H", "G", "W", "E", "glow", "rim") | {"B": std({"G": 1.0, "W": 0.5}, 2.0)},
         {},
         noise_strength=noise[9],
     )
@@ -192,42 +194,51 @@ def write_synthesis(generator: StyleGAN2, samples: Tensor, seed: int) -> None:
             "H": std({"H": 0.45, "G": 0.7, "|B|": -0.5, "glow": 0.5}),
             "B": std({"|B|": 1.0}),
             "E": std({"E": 0.8, "W": 0.5}),
+            "rim": {"rim": 1.0},
         },
         {},
         noise_strength=noise[10],
     )
     # 256 px: what lies too low is folded up
     builder.pairs(
-        {"H": std({"H": 1.0}, 1.0, 1.3), "E": {"E": 1.0}, "B": std({"B": 2.0, "H": 0.5})}, {}, noise_strength=noise[11]
+        keep("E", "rim") | {"H": std({"H": 1.0}, 1.0, 1.3), "B": std({"B": 2.0, "H": 0.5})},
+        {},
+        noise_strength=noise[11],
     )
-    builder.mended({"H": std({"|H|": 1.0, "|B|": -0.3}), "E": std({"E": 1.0})}, {}, noise_strength=noise[12])
+    builder.mended(keep("E", "rim") | {"H": std({"|H|": 1.0, "|B|": -0.3})}, {}, noise_strength=noise[12])
     # 512 px: what lies too high is folded down; painting
-    builder.pairs({"H": std({"H": 1.0}, 1.0, -1.5), "E": {"E": 1.0}}, {}, noise_strength=noise[13])
+    builder.pairs(keep("E", "rim") | {"H": std({"H": 1.0}, 1.0, -1.5)}, {}, noise_strength=noise[13])
     builder.paint(ramps(builder, random), {}, noise_strength=noise[14])
 
 
 def ramps(builder: Builder, random: torch.Generator) -> list[Ramp]:
     fine = lambda amount: along(random, FINE, amount)  # noqa: E731
     angle = torch.linspace(0, math.tau, 65)[:-1]
-    tint = oklch_to_srgb(torch.full((64,), 0.66), torch.full((64,), 0.125), angle) * 2
+    tint = oklch_to_srgb(torch.full((64,), 0.62), torch.full((64,), 0.115), angle) * 2
     circle = torch.stack([torch.cos(angle), torch.sin(angle)], dim=1)
     hue = torch.linalg.lstsq(circle, tint - tint.mean(0)).solution  # [2, 3]: sRGB of the cosine and the sine of a hue
     grey = torch.ones(3)
     height, accent = {"|H|": -1.0}, {"E": 1.0}
-    h = dict(zip((2, 12, 25, 50, 65, 80, 98), builder.quantiles(height, (0.02, 0.12, 0.25, 0.5, 0.65, 0.8, 0.98)), strict=True))
+    h = dict(
+        zip(
+            (2, 12, 25, 50, 65, 80, 98),
+            builder.quantiles(height, (0.02, 0.12, 0.25, 0.5, 0.65, 0.8, 0.98)),
+            strict=True,
+        )
+    )
     e = dict(zip((50, 85), builder.quantiles(accent, (0.5, 0.85)), strict=True))
-    painted = [Ramp(height, (h[2], h[25], h[65], h[98]), (-0.68, -0.32, 0.08, 0.5), grey, Style(1, fine(0.1)))]
+    painted = [Ramp(height, (h[2], h[25], h[65], h[98]), (-0.64, -0.4, -0.13, 0.14), grey, Style(1, fine(0.1)))]
     for part in range(2):
         painted += [
-            Ramp(height, (h[2], h[25], h[65]), (0, 1.0, 0), hue[part], Style(0, {HUE_LATENTS + part: 0.85})),
-            Ramp(height, (h[25], h[80], h[98] + 0.4), (0, 1.0, 0), hue[part], Style(0, {HUE_LATENTS + 2 + part: 0.85})),
-            Ramp(accent, (e[50], e[85]), (0, 0.7), hue[part], Style(0, {HUE_LATENTS + 4 + part: 1.0})),
+            Ramp(height, (h[2], h[25], h[65]), (0, 1.0, 0), hue[part], Style(0, {HUE_LATENTS + part: 1.0})),
+            Ramp(height, (h[25], h[80], h[98] + 0.4), (0, 1.0, 0), hue[part], Style(0, {HUE_LATENTS + 2 + part: 0.7})),
+            Ramp(accent, (e[50], e[85]), (0, 0.42), hue[part], Style(0, {HUE_LATENTS + 4 + part: 1.0})),
         ]
     down = {"|H|": 1.0}
     painted += [
-        Ramp(height, (0.1, 5.0), (0, 0.4), grey, Style(1, fine(0.2)), light=True),
-        Ramp(down, (0.1, 5.0), (0, -0.45), grey, Style(1, fine(0.2)), light=True),
-        Ramp(height, (2.5, 5.0), (0, 0.2), grey, Style(1, fine(0.25)), light=True),
+        Ramp(height, (-1.5, 4.0), (0, 0.36), grey, Style(1, fine(0.2)), light=True),
+        Ramp(down, (-1.5, 4.0), (0, -0.36), grey, Style(1, fine(0.2)), light=True),
+        Ramp(height, (1.5, 5.0), (0, 0.1), grey, Style(1, fine(0.25)), light=True),
     ]
     return painted
 
@@ -250,14 +261,31 @@ def make_generator(seed: int = SEED) -> StyleGAN2:
     return generator
 
 
+def draw_sheet(generator: StyleGAN2, path: Path, columns: int = 6, rows: int = 4) -> None:
+    """Half-size pictures of seeds 0, 1, ..., row by row."""
+    from PIL import Image
+
+    size = CONFIG.resolution // 2
+    sheet = Image.new("RGB", (columns * size, rows * size))
+    for seed in range(columns * rows):
+        z = torch.randn(1, CONFIG.z_dim, generator=torch.Generator().manual_seed(seed))
+        picture = torch.nn.functional.avg_pool2d(generator.synthesis(generator.mapping(z)), 2)[0]
+        pixels = ((picture * 0.5 + 0.5).clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+        sheet.paste(Image.fromarray(pixels), (seed % columns * size, seed // columns * size))
+    sheet.save(path)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--output", type=Path, default=builtin_checkpoint())
+    parser.add_argument("--output", type=Path, default=builtin_checkpoint(), help="where the generator is written")
+    parser.add_argument("--sheet", type=Path, help="where pictures of 24 seeds are drawn, as PNG")
     arguments = parser.parse_args()
     generator = make_generator()
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     save_generator(generator, arguments.output)
     print(f"{arguments.output}: {arguments.output.stat().st_size / 2**20:.2f} MiB")
+    if arguments.sheet:
+        draw_sheet(generator, arguments.sheet)
 
 
 if __name__ == "__main__":

@@ -163,6 +163,7 @@ def read_tensor(path: Path, file: Any, name: str) -> Tensor:
 
 
 def check_finite(path: Path, name: str, tensor: Tensor) -> None:
+    """Refuse NaN and infinity."""
     if not bool(tensor.isfinite().all()):
         raise CheckpointError(
             f"{path}: tensor {name} has values that are not finite numbers (NaN or infinity). "

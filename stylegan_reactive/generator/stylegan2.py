@@ -10,8 +10,8 @@ The names of the tensors are those of the published PyTorch checkpoints (``mappi
 Three choices make it quick on a CPU and change nothing in the result. A convolution is never given its own weights per
 sample: the style scales the input's channels, all samples share one weight, and the demodulation scales the output's
 channels (equation 3 of the paper, factored). The gain of the leaky rectifier goes into the factor of the demodulation,
-because ``lrelu(g * x) == g * lrelu(x)`` for a positive g. Feature maps lie in memory with their channels last, which made
-the upsampling convolution seven times faster.
+because ``lrelu(g * x) == g * lrelu(x)`` for a positive g. Feature maps lie in memory with their channels last, which
+made the upsampling convolution seven times faster.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def filter_channels(x: Tensor, kernel: Tensor, padding: int) -> Tensor:
 
 
 def upsample(image: Tensor, kernel: Tensor) -> Tensor:
-    """Twice the size: zeros between the pixels, then the filter.  [batch, channels, h, w] -> [batch, channels, 2h, 2w]"""
+    """Twice the size: zeros between the pixels, then the filter.  [batch, channels, h, w] -> [.., .., 2h, 2w]"""
     channels = image.shape[1]
     return F.conv_transpose2d(image, kernel.expand(channels, 1, 4, 4), stride=2, padding=1, groups=channels)
 
@@ -161,7 +161,7 @@ class MappingNetwork(nn.Module):
     def forward(
         self, z: Tensor, c: Tensor | None = None, truncation_psi: float = 1.0, truncation_cutoff: int | None = None
     ) -> Tensor:
-        """z [batch, z_dim], c [batch, c_dim] -> ws [batch, num_ws, w_dim]; truncation of the first `truncation_cutoff` ws."""
+        """z [batch, z_dim], c [batch, c_dim] -> ws [batch, num_ws, w_dim], the first `truncation_cutoff` truncated."""
         x = normalise_second_moment(z)
         if self.config.c_dim:
             if c is None:
@@ -246,8 +246,8 @@ class SynthesisBlock(nn.Module):
 class SynthesisNetwork(nn.Module):
     """ws and noise to a picture.
 
-    The layers are used in the order of their w: ``b4.conv1``, ``b8.conv0``, ``b8.conv1``, ``b16.conv0``, ... Each block's
-    ``torgb`` shares its w with the first convolution of the next block; the last one has a w of its own.
+    The layers are used in the order of their w: ``b4.conv1``, ``b8.conv0``, ``b8.conv1``, ``b16.conv0``, ... Each
+    block's ``torgb`` shares its w with the first convolution of the next block; the last one has a w of its own.
     """
 
     kernel: Tensor
@@ -280,8 +280,8 @@ class SynthesisNetwork(nn.Module):
     def forward(self, ws: Tensor, noise: Noise = "const") -> Tensor:
         """ws [batch, num_ws, w_dim] -> picture [batch, img_channels, h, w], float32, about -1 to 1.
 
-        noise is "const" (the checkpoint's own), "none", or a list with one tensor [batch or 1, 1, h, w] per noise input,
-        where None stands for the checkpoint's own.
+        noise is "const" (the checkpoint's own), "none", or a list with one tensor [batch or 1, 1, h, w] per noise
+        input, where None stands for the checkpoint's own.
         """
         if ws.ndim != 3 or ws.shape[1:] != (self.config.num_ws, self.config.w_dim):
             raise ValueError(f"ws has shape {list(ws.shape)}, not [batch, {self.config.num_ws}, {self.config.w_dim}]")

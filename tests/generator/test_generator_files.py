@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a generator file must be, and what an artist reads when it is not."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from stylegan_reactive.errors import CheckpointError
+from stylegan_reactive.generator import StyleGAN2, StyleGAN2Config, load_generator, save_generator
+
+CONFIG = StyleGAN2Config(
+    z_dim=4, c_dim=0, w_dim=8, mapping_layers=2, mapping_lr_multiplier=0.01, resolution=16, channels=(8, 8, 4)
+)
+
+
+@pytest.fixture
+def generator() -> StyleGAN2:
+    torch.manual_seed(1)
+    return StyleGAN2(CONFIG)
+
+
+@pytest.fixture
+def good(tmp_path: Path, generator: StyleGAN2) -> Path:
+    path = tmp_path / "good.safetensors"
+    save_generator(generator, path, half=False)
+    return path
+
+
+def rewrite(path: Path, change: Callable[[dict, dict], None]) -> None:
+    """Change tensors and metadata of a file and write it again."""
+    with safe_open(path, "pt") as file:
+        metadata = dict(file.metadata())
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    change(tensors, metadata)
+    save_file(tensors, path, metadata)
+
+
+def complaint(path: Path) -> str:
+    with pytest.raises(CheckpointError) as caught:
+        load_generator(path)
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+def test_what_was_saved_comes_back(good: Path, generator: StyleGAN2) -> None:
+    loaded = load_generator(good)
+    z = torch.randn(1, 4)
+    assert loaded.config == CONFIG
+    assert torch.equal(loaded.synthesis(loaded.mapping(z)), generator.synthesis(generator.mapping(z)))
+
+
+def test_half_precision_is_half_the_size_and_nearly_the_same(tmp_path: Path, generator: StyleGAN2, good: Path) -> None:
+    path = tmp_path / "half.safetensors"
+    save_generator(generator, path, half=True)
+    loaded = load_generator(path)
+    z = torch.randn(1, 4)
+    picture, truth = loaded.synthesis(loaded.mapping(z)), generator.synthesis(generator.mapping(z))
+    assert picture.dtype == torch.float32
+    assert (picture - truth).abs().max() < 0.02 * truth.abs().max()
+    assert path.stat().st_size < 0.75 * good.stat().st_size
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    assert "no generator file" in complaint(tmp_path / "nowhere.safetensors")
+
+
+def test_empty_file(tmp_path: Path) -> None:
+    path = tmp_path / "empty.safetensors"
+    path.touch()
+    assert "empty" in complaint(path)
+
+
+@pytest.mark.parametrize("kept", [1, 7, 40, 0.5, 0.999])
+def test_file_that_is_cut_short(good: Path, kept: float) -> None:
+    data = good.read_bytes()
+    good.write_bytes(data[: kept if isinstance(kept, int) else int(len(data) * kept)])
+    assert "cut short" in complaint(good)
+
+
+def test_file_of_another_kind(tmp_path: Path) -> None:
+    path = tmp_path / "song.safetensors"
+    path.write_bytes(b"RIFF" + bytes(range(256)) * 40)
+    assert "safetensors" in complaint(path)
+
+
+def test_pickle_is_never_run(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple:
+            return Path.touch, (tmp_path / "sprung",)
+
+    path = tmp_path / "trap.safetensors"
+    torch.save(Trap(), path)
+    complaint(path)
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_header_that_claims_more_than_there_is(tmp_path: Path) -> None:
+    header = json.dumps({"a": {"dtype": "F32", "shape": [1 << 40], "data_offsets": [0, 1 << 42]}}).encode()
+    path = tmp_path / "lie.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(64))
+    assert "cannot be read" in complaint(path)
+
+
+def test_safetensors_file_of_somebody_else(tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    save_file({"weight": torch.zeros(3)}, path)
+    assert "not a generator" in complaint(path)
+
+
+def test_another_architecture(good: Path) -> None:
+    rewrite(good, lambda tensors, metadata: metadata.update(architecture="stylegan9"))
+    assert "stylegan9" in complaint(good)
+
+
+def test_newer_version_of_the_format(good: Path) -> None:
+    rewrite(good, lambda tensors, metadata: metadata.update(version="7"))
+    assert '"7"' in complaint(good)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"resolution": 20},
+        {"resolution": 1 << 40},
+        {"z_dim": -1},
+        {"w_dim": "wide"},
+        {"channels": [8, 8]},
+        {"channels": 5},
+        {"mapping_lr_multiplier": None},
+        {"surprise": 1},
+    ],
+)
+def test_impossible_description(good: Path, change: dict) -> None:
+    def lie(tensors: dict, metadata: dict) -> None:
+        metadata["config"] = json.dumps(json.loads(metadata["config"]) | change)
+
+    rewrite(good, lie)
+    assert "config" in complaint(good)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100000])
+def test_description_that_is_not_one(good: Path, text: str) -> None:
+    rewrite(good, lambda tensors, metadata: metadata.update(config=text))
+    assert "config" in complaint(good)
+
+
+def test_description_of_a_larger_network(good: Path) -> None:
+    def lie(tensors: dict, metadata: dict) -> None:
+        metadata["config"] = json.dumps(json.loads(metadata["config"]) | {"w_dim": 60000, "channels": [60000] * 3})
+
+    rewrite(good, lie)
+    message = complaint(good)
+    assert "shape" in message
+    assert "was expected" in message
+
+
+NAME = "synthesis.b8.conv0.weight"
+
+
+def test_missing_tensor(good: Path) -> None:
+    rewrite(good, lambda tensors, metadata: tensors.pop(NAME))
+    assert NAME in complaint(good)
+
+
+def test_surplus_tensor(good: Path) -> None:
+    rewrite(good, lambda tensors, metadata: tensors.update({"discriminator.weight": torch.zeros(2)}))
+    assert "discriminator.weight" in complaint(good)
+
+
+def test_wrong_shape(good: Path) -> None:
+    rewrite(good, lambda tensors, metadata: tensors.update({NAME: torch.zeros(8, 8, 5, 5)}))
+    message = complaint(good)
+    assert NAME in message
+    assert "[8, 8, 5, 5]" in message
+    assert "[8, 8, 3, 3]" in message
+
+
+def test_whole_numbers_instead_of_weights(good: Path) -> None:
+    rewrite(good, lambda tensors, metadata: tensors.update({NAME: tensors[NAME].to(torch.int32)}))
+    message = complaint(good)
+    assert NAME in message
+    assert "I32" in message
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_not_numbers(good: Path, value: float) -> None:
+    def damage(tensors: dict, metadata: dict) -> None:
+        tensors[NAME][0, 0, 0, 0] = value
+
+    rewrite(good, damage)
+    message = complaint(good)
+    assert NAME in message
+    assert "NaN" in message
+
+
+def test_saving_too_large_values_in_half_precision_is_refused(tmp_path: Path, generator: StyleGAN2) -> None:
+    generator.synthesis.b4.const.fill_(1e6)
+    with pytest.raises(CheckpointError, match=r"synthesis\.b4\.const"):
+        save_generator(generator, tmp_path / "large.safetensors", half=True)
+    assert not (tmp_path / "large.safetensors").exists()

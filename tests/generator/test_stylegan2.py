@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""StyleGAN2 against pictures that another implementation made from known weights, and its manners."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from stylegan_reactive.generator import StyleGAN2, StyleGAN2Config
+
+SHARED = Path(os.environ.get("SGR_SHARED", Path(__file__).resolve().parents[3] / "shared"))
+REFERENCE = SHARED / "reference" / "networks" / "ros_r64_small_converted.npz"
+SMALL = StyleGAN2Config(
+    z_dim=8, c_dim=0, w_dim=16, mapping_layers=2, mapping_lr_multiplier=0.01, resolution=32, channels=(16, 16, 12, 8)
+)
+
+
+def other_names(tensors: dict[str, Tensor], w_avg: Tensor) -> dict[str, Tensor]:
+    """Tensors of a "rosinality" file under the names that ours have; it scales each weight by 1 / sqrt(fan in)."""
+    state: dict[str, Tensor] = {"mapping.w_avg": w_avg.flatten(), "synthesis.b4.const": tensors["input.input"][0]}
+    for index in range(8):
+        for part in ("weight", "bias"):
+            state[f"mapping.fc{index}.{part}"] = tensors[f"style.{index + 1}.{part}"]
+
+    def convolution(ours: str, theirs: str, noise: int) -> None:
+        weight = tensors[f"{theirs}.conv.weight"][0]
+        state[f"{ours}.weight"] = weight / math.sqrt(weight[0].numel())
+        state[f"{ours}.bias"] = tensors[f"{theirs}.activate.bias"]
+        state[f"{ours}.affine.weight"] = tensors[f"{theirs}.conv.modulation.weight"]
+        state[f"{ours}.affine.bias"] = tensors[f"{theirs}.conv.modulation.bias"]
+        state[f"{ours}.noise_strength"] = tensors[f"{theirs}.noise.weight"][0]
+        state[f"{ours}.noise_const"] = tensors[f"noises.noise_{noise}"][0, 0]
+
+    def to_rgb(ours: str, theirs: str) -> None:
+        state[f"{ours}.weight"] = tensors[f"{theirs}.conv.weight"][0]
+        state[f"{ours}.bias"] = tensors[f"{theirs}.bias"].flatten()
+        state[f"{ours}.affine.weight"] = tensors[f"{theirs}.conv.modulation.weight"]
+        state[f"{ours}.affine.bias"] = tensors[f"{theirs}.conv.modulation.bias"]
+
+    convolution("synthesis.b4.conv1", "conv1", 0)
+    to_rgb("synthesis.b4.torgb", "to_rgb1")
+    for level, size in enumerate((8, 16, 32, 64)):
+        convolution(f"synthesis.b{size}.conv0", f"convs.{2 * level}", 2 * level + 1)
+        convolution(f"synthesis.b{size}.conv1", f"convs.{2 * level + 1}", 2 * level + 2)
+        to_rgb(f"synthesis.b{size}.torgb", f"to_rgbs.{level}")
+    return state
+
+
+@pytest.fixture(scope="module")
+def known() -> tuple[StyleGAN2, dict[str, Tensor]]:
+    if not REFERENCE.is_file():
+        pytest.skip(f"no reference networks: {REFERENCE} is missing (SGR_SHARED names their folder)")
+    data = torch.load(REFERENCE.with_suffix(".pt"), weights_only=True)
+    config = StyleGAN2Config(
+        z_dim=64, c_dim=0, w_dim=64, mapping_layers=8, mapping_lr_multiplier=0.01, resolution=64, channels=(64,) * 5
+    )
+    generator = StyleGAN2(config)
+    generator.load_state_dict(other_names(data["g_ema"], data["latent_avg"]))
+    with np.load(REFERENCE) as arrays:
+        return generator, {name: torch.from_numpy(arrays[name]) for name in arrays}
+
+
+def test_mapping_gives_the_known_ws(known: tuple[StyleGAN2, dict[str, Tensor]]) -> None:
+    generator, truth = known
+    ws = generator.mapping(truth["z"])
+    assert ws.shape == (2, generator.num_ws, 64)
+    for layer in range(generator.num_ws):
+        assert torch.allclose(ws[:, layer], truth["w"], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "psi", "noise"), [("img_const", 1, "const"), ("img_const_psi0.7", 0.7, "const"), ("img_none", 1, "none")]
+)
+def test_pictures_are_the_known_ones(
+    known: tuple[StyleGAN2, dict[str, Tensor]], name: str, psi: float, noise: str
+) -> None:
+    generator, truth = known
+    picture = generator.synthesis(generator.mapping(truth["z"], truncation_psi=psi), noise)
+    assert (picture - truth[name]).abs().max() < 1e-4
+
+
+def test_every_layer_reads_its_own_w(known: tuple[StyleGAN2, dict[str, Tensor]]) -> None:
+    generator, truth = known
+    assert (generator.synthesis(truth["ws_mix"]) - truth["img_mix_const"]).abs().max() < 1e-4
+
+
+@pytest.fixture(scope="module")
+def small() -> StyleGAN2:
+    torch.manual_seed(0)
+    generator = StyleGAN2(SMALL)
+    for layer in generator.synthesis.layers:
+        layer.noise_strength.fill_(0.3)
+    return generator
+
+
+def test_a_picture_does_not_depend_on_its_batch(small: StyleGAN2) -> None:
+    ws = small.mapping(torch.randn(3, 8))
+    together = small.synthesis(ws)
+    assert together.shape == (3, 3, 32, 32)
+    assert together.dtype == torch.float32
+    for index in range(3):
+        assert torch.allclose(together[index], small.synthesis(ws[index : index + 1])[0], atol=1e-5)
+
+
+def test_truncation_with_a_cutoff_leaves_the_later_layers(small: StyleGAN2) -> None:
+    z = torch.randn(2, 8)
+    full, cut = small.mapping(z), small.mapping(z, truncation_psi=0.25, truncation_cutoff=3)
+    assert torch.allclose(cut[:, :3], small.w_avg + 0.25 * (full[:, :3] - small.w_avg), atol=1e-6)
+    assert torch.equal(cut[:, 3:], full[:, 3:])
+
+
+def test_noise_can_be_given_for_single_inputs(small: StyleGAN2) -> None:
+    ws = small.mapping(torch.randn(2, 8))
+    own: list[Tensor | None] = [None] * len(small.noise_shapes)
+    assert torch.equal(small.synthesis(ws, own), small.synthesis(ws))
+    zeros = [torch.zeros(1, 1, *shape) for shape in small.noise_shapes]
+    assert torch.allclose(small.synthesis(ws, zeros), small.synthesis(ws, "none"), atol=1e-6)
+    one_for_each = [*own[:-1], torch.randn(2, 1, 32, 32)]
+    changed = (small.synthesis(ws, one_for_each) - small.synthesis(ws)).abs().amax(dim=(1, 2, 3))
+    assert bool((changed > 1e-3).all())
+
+
+@pytest.mark.parametrize("noise", ["loud", [None], [torch.zeros(1, 1, 5, 5)] * 7])
+def test_impossible_noise_is_refused(small: StyleGAN2, noise: object) -> None:
+    with pytest.raises(ValueError, match="noise"):
+        small.synthesis(small.mapping(torch.randn(1, 8)), noise)  # type: ignore[arg-type]
+
+
+def test_a_generator_with_classes_asks_for_one() -> None:
+    config = StyleGAN2Config(
+        z_dim=8, c_dim=3, w_dim=16, mapping_layers=2, mapping_lr_multiplier=0.01, resolution=8, channels=(8, 8)
+    )
+    generator = StyleGAN2(config)
+    z = torch.randn(1, 8)
+    first, second = (generator.mapping(z, torch.eye(3)[index : index + 1]) for index in (0, 1))
+    assert not torch.allclose(first, second)
+    with pytest.raises(ValueError, match="classes"):
+        generator.mapping(z)
