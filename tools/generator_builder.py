@@ -71,7 +71,7 @@ class Ramp:
     """One stroke of the painting: a piecewise linear function of a signal, times a colour, times a style.
 
     The function goes through `values` at `knots` and is constant outside, so that nothing can blow out. With `light`
-    the signal's slope towards the lower right is meant, in units of its deviation, and ``rim`` fades it out at the border.
+    the signal's slope towards the lower right is meant, in units of its deviation; ``rim`` fades it at the border.
     """
 
     terms: Terms
@@ -103,7 +103,7 @@ class Builder:
 
     def start(self, constant: Mapping[str, Tensor]) -> None:
         """Name the channels of the 4 px constant; those that are not named are zero."""
-        const = self.generator.synthesis.b4.const
+        const = self.generator.synthesis.blocks[0].const
         const.zero_()
         self.signals = {}
         for channel, (name, picture) in enumerate(constant.items()):
@@ -245,7 +245,7 @@ class Builder:
                 torgb.weight[:, first + hinge, 0, 0] = ramp.colour * bend * gain / torgb.style_gain
             # the leak of the rectifier adds a constant, and the function starts at its first value: both go to the bias
             leak = LRELU_SLOPE / (1 - LRELU_SLOPE) * (ramp.values[-1] - ramp.values[0])
-            torgb.bias += ramp.colour * ramp.style.base * (ramp.values[0] - leak)
+            torgb.bias.add_(ramp.colour * ramp.style.base * (ramp.values[0] - leak))
             write_style(torgb.affine, range(first, end), ramp.style)
         for block in self.generator.synthesis.blocks[:-1]:
             block.torgb.affine.bias.fill_(1.0)
@@ -334,7 +334,9 @@ def latent_rows(w_dim: int, latent: int) -> Tensor:
 def write_style(affine: FullyConnected, channels: Iterable[int], style: Style) -> None:
     """Let latents scale these channels; those without a style keep 1."""
     w_dim = affine.weight.shape[1]
-    row = sum((amount * latent_rows(w_dim, latent) for latent, amount in style.directions.items()), torch.zeros(w_dim))
+    row = torch.zeros(w_dim)
+    for latent, amount in style.directions.items():
+        row += amount * latent_rows(w_dim, latent)
     for channel in channels:
         affine.weight[channel] = row * math.sqrt(w_dim)  # the network divides by it
         affine.bias[channel] = style.base

@@ -2,8 +2,8 @@
 """Make the built-in generator: a StyleGAN2 whose weights are written down instead of trained.
 
 Nobody's pictures are in it. A formula for folded silk is put into the layers with `generator_builder`: smooth fields
-from the coarse latents, folded over and over with offsets from the medium ones, give a height; three hues that depend on the
-fine latents are painted over it, and a light from the upper left falls on it. All chance comes from `SEED`.
+from the coarse latents, folded over and over with offsets from the medium ones, give a height; three hues that depend
+on the fine latents are painted over it, and a light from the upper left falls on it. All chance comes from `SEED`.
 
     python tools/make_generator.py                   writes stylegan_reactive/assets/generator.safetensors
     python tools/make_generator.py --sheet some.png  also draws the pictures of 24 seeds
@@ -25,7 +25,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 from generator_builder import CONSTANT, PAIR_DIFFERENCE, Builder, Ramp, Style  # noqa: E402
 
 from stylegan_reactive.generator import StyleGAN2, StyleGAN2Config, builtin_checkpoint, save_generator  # noqa: E402
-from stylegan_reactive.generator.stylegan2 import LRELU_GAIN, LRELU_SLOPE, FullyConnected  # noqa: E402
+from stylegan_reactive.generator.stylegan2 import LRELU_GAIN, LRELU_SLOPE  # noqa: E402
 
 SEED = 20
 CONFIG = StyleGAN2Config(
@@ -61,8 +61,7 @@ def oklch_to_srgb(lightness: Tensor, chroma: Tensor, hue: Tensor) -> Tensor:
 
 def write_mapping(generator: StyleGAN2, hue_mix: Tensor, hue_offset: Tensor) -> None:
     """z passes through as pairs; each hue angle, a sum of normals, becomes its cosine and sine by ten hinges."""
-    first: FullyConnected = generator.mapping.fc0
-    second: FullyConnected = generator.mapping.fc1
+    first, second = generator.mapping.layers
     passed = len(COARSE) + len(MEDIUM) + len(FINE)
     w_dim, half = CONFIG.w_dim, CONFIG.w_dim // 2
     weight, bias = torch.zeros(w_dim, CONFIG.z_dim), torch.zeros(w_dim)

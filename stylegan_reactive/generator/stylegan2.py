@@ -157,6 +157,11 @@ class MappingNetwork(nn.Module):
             features = config.w_dim
         self.register_buffer("w_avg", torch.zeros(config.w_dim))
 
+    @property
+    def layers(self) -> tuple[FullyConnected, ...]:
+        """``fc0``, ``fc1``, ..."""
+        return tuple(self.get_submodule(f"fc{index}") for index in range(self.config.mapping_layers))  # type: ignore[misc]
+
     @torch.no_grad()
     def forward(
         self, z: Tensor, c: Tensor | None = None, truncation_psi: float = 1.0, truncation_cutoff: int | None = None
@@ -169,8 +174,8 @@ class MappingNetwork(nn.Module):
                     f"this generator knows {self.config.c_dim} classes: pass c [batch, {self.config.c_dim}]"
                 )
             x = torch.cat([x, normalise_second_moment(self.embed(c))], dim=1)
-        for index in range(self.config.mapping_layers):
-            x = self.get_submodule(f"fc{index}")(x)
+        for layer in self.layers:
+            x = layer(x)
         ws = x[:, None].repeat(1, self.config.num_ws, 1)  # [batch, num_ws, w_dim]
         if truncation_psi != 1:
             ws[:, :truncation_cutoff] = self.w_avg.lerp(ws[:, :truncation_cutoff], truncation_psi)
