@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from ..errors import CheckpointError
@@ -92,9 +93,20 @@ def save_generator(generator: StyleGAN2, path: str | Path, *, half: bool = True)
         "config": json.dumps(dataclasses.asdict(generator.config)),
     }
     try:
-        save_file(state, path, metadata)
+        Path(path).write_bytes(in_order(save(state, metadata)))
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"The generator cannot be written to {path} ({error}). Choose another place.") from error
+
+
+def in_order(data: bytes) -> bytes:
+    """The same safetensors file with a sorted header; the library's order of metadata is another one at each call.
+
+    A file begins with the header's length (8 bytes, little endian) and the header, JSON filled up with spaces.
+    """
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.dumps(json.loads(data[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return struct.pack("<Q", len(header)) + header + data[8 + length :]
 
 
 def read_config(path: Path, metadata: dict[str, str] | None) -> StyleGAN2Config:

@@ -68,6 +68,13 @@ def test_half_precision_is_half_the_size_and_nearly_the_same(tmp_path: Path, gen
     assert path.stat().st_size < 0.75 * good.stat().st_size
 
 
+def test_the_same_generator_gives_the_same_bytes(tmp_path: Path, generator: StyleGAN2) -> None:
+    paths = [tmp_path / f"{index}.safetensors" for index in range(4)]
+    for path in paths:
+        save_generator(generator, path)
+    assert len({path.read_bytes() for path in paths}) == 1
+
+
 def test_missing_file(tmp_path: Path) -> None:
     assert "no generator file" in complaint(tmp_path / "nowhere.safetensors")
 
