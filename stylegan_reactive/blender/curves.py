@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import ReactiveError
 
+LONGEST_NAME = 63  # bytes of a custom property's name
 GROUP = "Audio"
 CLOCK_GROUP = "Audio Clocks"  # apart, for they rise far out of the others' range
 
@@ -292,6 +293,18 @@ class SceneCurves:
         keyed = curve is not None and not curve.mute and not curve.is_empty
         return self.driven(path) or (keyed and not (curve.group is not None and curve.group.mute))
 
+    def _check_driver(self, path: str) -> None:
+        """Raise where a driver reads something that Blender updates only after the picture is made."""
+        for variable in self.drivers[path].driver.variables:
+            for target in variable.targets:
+                own = variable.type == "CONTEXT_PROP" or target.id == self.scene
+                if not own:
+                    name = target.id.name if target.id is not None else variable.name
+                    raise CurveError(
+                        f"The driver on {path} of the scene {self.scene.name!r} reads {name!r}, which Blender "
+                        "updates too late for the picture. Let it read the scene's own properties, or bake it to keys."
+                    )
+
     def value(self, path: str, frame: float, present: float) -> float:
         """The number at a data path.
 
@@ -309,6 +322,7 @@ class SceneCurves:
             A driver gives the value, and Blender has not evaluated it for this frame.
         """
         if self.driven(path):
+            self._check_driver(path)
             if not self.up_to_date:
                 raise CurveError(
                     f"A driver on {path} of the scene {self.scene.name!r} cannot be followed inside a scene strip: "

@@ -1,17 +1,33 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The panel's buttons. Each is a few lines over a plain function that scripts can call too."""
 
+import contextlib
+import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import bpy
 from bpy.props import EnumProperty, IntProperty, StringProperty
 
+from ..engine.protocol import Hello
 from ..errors import ReactiveError
 from .curves import rename_paths
-from .film import BUILTIN_SONG, Step, Steps, bake_steps, finish, in_background, missing_envelopes, set_up_steps
+from .film import (
+    BUILTIN_SONG,
+    Step,
+    Steps,
+    bake_steps,
+    film_steps,
+    finish,
+    in_background,
+    missing_envelopes,
+    scene_again,
+    set_up_steps,
+    show_steps,
+)
 from .patches import LAYERS, NOISE, apply_patch, preset_names, read_preset
-from .picture import make_image, show
+from .picture import watch
 from .properties import settings_of
 from .session import Notice, session
 
@@ -30,12 +46,13 @@ class LongOperator:
 
     _steps: Steps[Any] | None = None
     _timer: bpy.types.Timer | None = None
+    _scene_uid = 0
 
     def steps(self, scene: bpy.types.Scene) -> Steps[Any]:
         """The work."""
         raise NotImplementedError
 
-    def done(self, context: bpy.types.Context, result: Any) -> None:
+    def done(self, scene: bpy.types.Scene, result: Any) -> None:
         """Called with what the steps returned."""
 
     def execute(self, context: bpy.types.Context) -> Answer:
@@ -45,44 +62,51 @@ class LongOperator:
         except ReactiveError as error:
             return report_failure(self, context.scene, error)  # type: ignore[arg-type]
         session.tell(context.scene, None)
-        self.done(context, result)
+        self.done(context.scene, result)
         return {"FINISHED"}
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> Answer:
         """Form with a living window; called by the button."""
         if bpy.app.background:
             return self.execute(context)
-        self._scene = context.scene
+        if session.busy:
+            self.report({"WARNING"}, "Something is still under way. Wait for it, or press Esc")  # type: ignore[attr-defined]
+            return {"CANCELLED"}
+        session.busy = True
+        self._scene_uid = context.scene.session_uid
         self._steps = self.steps(context.scene)
-        manager = context.window_manager
-        self._timer = manager.event_timer_add(0.1, window=context.window)
-        manager.modal_handler_add(self)  # type: ignore[arg-type]
+        self._timer = context.window_manager.event_timer_add(0.1, window=context.window)
+        context.window_manager.modal_handler_add(self)  # type: ignore[arg-type]
         return {"RUNNING_MODAL"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> Answer:
         """Called by Blender with every event while the operator runs."""
         if event.type == "ESC":
             self.cancel(context)
-            session.tell(self._scene, Notice("Stopped. Nothing was changed."))
+            self._tell(Notice("Stopped. Nothing was changed."))
             return {"CANCELLED"}
+        if event.type == "Z" and (event.ctrl or event.oskey):
+            return {"RUNNING_MODAL"}  # an undo now would change what the work began with
         if event.type != "TIMER":
             return {"PASS_THROUGH"}
         assert self._steps is not None
         try:
             step: Step = next(self._steps)
         except StopIteration as end:
-            self._stop_timer(context)
-            session.tell(self._scene, None)
-            self.done(context, end.value)
+            self._clean_up(context)
+            self._tell(None)
+            self.done(scene_again(self._scene_uid), end.value)
             return {"FINISHED"}
         except ReactiveError as error:
-            self._stop_timer(context)
-            return report_failure(self, self._scene, error)  # type: ignore[arg-type]
+            self._clean_up(context)
+            self._tell(Notice(str(error), is_error=True))
+            self.report({"ERROR"}, str(error))  # type: ignore[attr-defined]
+            return {"CANCELLED"}
         except BaseException:
-            self._stop_timer(context)
-            session.tell(self._scene, Notice("The add-on met a fault of its own. See the console.", is_error=True))
+            self._clean_up(context)
+            self._tell(Notice("The add-on met a fault of its own. See the console.", is_error=True))
             raise
-        session.tell(self._scene, Notice(step.text, progress=step.progress))
+        self._tell(Notice(step.text, progress=step.progress))
         context.workspace.status_text_set(f"{step.text}: {step.progress:.0%}   (Esc stops)")
         return {"RUNNING_MODAL"}
 
@@ -90,9 +114,15 @@ class LongOperator:
         """Called on Esc, and by Blender when the window closes."""
         if self._steps is not None:
             self._steps.close()
-        self._stop_timer(context)
+        self._clean_up(context)
 
-    def _stop_timer(self, context: bpy.types.Context) -> None:
+    def _tell(self, notice: Notice | None) -> None:
+        """Show a notice, if the scene is still there."""
+        with contextlib.suppress(ReactiveError):
+            session.tell(scene_again(self._scene_uid), notice)
+
+    def _clean_up(self, context: bpy.types.Context) -> None:
+        session.busy = False
         if self._timer is not None:
             context.window_manager.event_timer_remove(self._timer)
             self._timer = None
@@ -123,10 +153,10 @@ class SGR_OT_set_up(LongOperator, bpy.types.Operator):
         """The work."""
         return set_up_steps(scene)
 
-    def done(self, context: bpy.types.Context, result: Any) -> None:
+    def done(self, scene: bpy.types.Scene, result: Any) -> None:
         """Show what the artist should know."""
         if result:
-            session.tell(context.scene, Notice(" ".join(result)))
+            session.tell(scene, Notice(" ".join(result)))
 
 
 class SGR_OT_bake(LongOperator, bpy.types.Operator):
@@ -140,14 +170,11 @@ class SGR_OT_bake(LongOperator, bpy.types.Operator):
 
     def steps(self, scene: bpy.types.Scene) -> Steps[int]:
         """The work."""
-        settings = settings_of(scene)
-        return bake_steps(scene, [settings.envelopes[settings.envelope_index]] if self.only_active else None)
+        return bake_steps(scene, settings_of(scene).envelope_index if self.only_active else None)
 
-    def done(self, context: bpy.types.Context, result: Any) -> None:
+    def done(self, scene: bpy.types.Scene, result: Any) -> None:
         """Say how many keys there are."""
-        session.tell(
-            context.scene, Notice(f"Baked {result} key frames. Edit them in the Graph Editor, channel group Audio.")
-        )
+        session.tell(scene, Notice(f"Baked {result} key frames. Edit them in the Graph Editor, channel group Audio."))
         self.report({"INFO"}, f"Baked {result} key frames")
 
 
@@ -160,15 +187,14 @@ class SGR_OT_show_frame(LongOperator, bpy.types.Operator):
 
     def steps(self, scene: bpy.types.Scene) -> Steps[None]:
         """The work."""
-        yield from in_background("Starting the engine", lambda _report: session.engine().start())
-        make_image(scene)
-        show(scene, scene.frame_current_final, up_to_date=True, ahead=0)
+        return show_steps(scene)
 
-    def done(self, context: bpy.types.Context, result: Any) -> None:
+    def done(self, scene: bpy.types.Scene, result: Any) -> None:
         """Bring the image to open image editors that show none."""
-        for area in context.screen.areas if context.screen else ():
+        screen = bpy.context.screen
+        for area in screen.areas if screen is not None else ():
             if area.type == "IMAGE_EDITOR" and area.spaces.active.image is None:
-                area.spaces.active.image = settings_of(context.scene).image
+                area.spaces.active.image = settings_of(scene).image
 
 
 class SGR_OT_render(bpy.types.Operator):
@@ -196,8 +222,40 @@ class SGR_OT_render(bpy.types.Operator):
         except ReactiveError as error:
             return report_failure(self, scene, error)
         session.tell(scene, None)
+        watch.forget()
+        uid, began = scene.session_uid, time.time()
         bpy.ops.render.render(how, animation=True)
+        if how == "EXEC_DEFAULT":
+            tell_where_the_film_is(uid, began)
+        else:
+            bpy.app.timers.register(lambda: tell_where_the_film_is(uid, began), first_interval=1.0)
+        notice = session.notice(scene)
+        if notice is not None and notice.is_error:
+            self.report({"ERROR"}, notice.text)
+            return {"CANCELLED"}
         return {"FINISHED"}
+
+
+def tell_where_the_film_is(uid: int, began: float) -> float | None:
+    """Once the render is over, say where its film lies, or that Blender could not write it.
+
+    Returns
+    -------
+    float or None
+        For a timer of Blender: seconds until it should ask again, None when all is said.
+    """
+    if bpy.app.is_job_running("RENDER"):
+        return 0.5
+    with contextlib.suppress(ReactiveError):
+        scene = scene_again(uid)
+        if session.notice(scene) is not None or not scene.render.is_movie_format:
+            return None
+        film = Path(bpy.path.abspath(scene.render.frame_path(frame=scene.frame_start)))
+        if film.is_file() and film.stat().st_mtime >= began - 2:  # file systems round times
+            session.tell(scene, Notice(f"The film is in {film}"))
+        else:
+            session.fail(scene, ReactiveError(f"Blender could not write the film {film}. Choose another output path."))
+    return None
 
 
 class SGR_OT_make_film(LongOperator, bpy.types.Operator):
@@ -209,30 +267,29 @@ class SGR_OT_make_film(LongOperator, bpy.types.Operator):
 
     def steps(self, scene: bpy.types.Scene) -> Steps[None]:
         """The work."""
-        yield from set_up_steps(scene)
-        yield from bake_steps(scene)
+        return film_steps(scene)
 
-    def done(self, context: bpy.types.Context, result: Any) -> None:
+    def done(self, scene: bpy.types.Scene, result: Any) -> None:
         """Render."""
         bpy.ops.ed.undo_push(message="Set Up and Bake")
         bpy.ops.stylegan_reactive.render("EXEC_DEFAULT" if bpy.app.background else "INVOKE_DEFAULT")
 
 
-class SGR_OT_test_engine(bpy.types.Operator):
+class SGR_OT_test_engine(LongOperator, bpy.types.Operator):
     """Start the engine and say what it runs on"""
 
     bl_idname = "stylegan_reactive.test_engine"
     bl_label = "Test the Engine"
 
-    def execute(self, context: bpy.types.Context) -> Answer:
-        """Called by Blender."""
-        try:
-            hello = session.engine().start()
-        except ReactiveError as error:
-            return report_failure(self, context.scene, error)
-        versions = ", ".join(f"{name} {version}" for name, version in hello.versions.items() if version)
-        self.report({"INFO"}, f"The engine works on {hello.device_name} ({hello.device}): {versions}")
-        return {"FINISHED"}
+    def steps(self, scene: bpy.types.Scene) -> Steps[Hello]:
+        """The work."""
+        engine = session.engine()
+        return (yield from in_background("Starting the engine", lambda _report: engine.start()))
+
+    def done(self, scene: bpy.types.Scene, result: Hello) -> None:
+        """Say what was found."""
+        versions = ", ".join(f"{name} {version}" for name, version in result.versions.items() if version)
+        self.report({"INFO"}, f"The engine works on {result.device_name} ({result.device}): {versions}")
 
 
 class SGR_OT_apply_preset(bpy.types.Operator):
@@ -246,6 +303,8 @@ class SGR_OT_apply_preset(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> Answer:
         """Called by Blender."""
+        # Curves on layers that are gone must not move those that take their places.
+        rename_paths(context.scene, {f"stylegan_reactive.{layers}[": None for layers in (LAYERS, NOISE)})
         apply_patch(settings_of(context.scene), read_preset(self.name))
         return {"FINISHED"}
 
@@ -261,7 +320,7 @@ def _preset_items(cache: list[tuple[str, str, str]] = []) -> list[tuple[str, str
 
 
 LISTS = {  # list property: (index property, name of a new entry, whether numbers of its entries can be keyed)
-    "envelopes": ("envelope_index", "audio_onset_2", False),
+    "envelopes": ("envelope_index", "audio_onset", False),
     LAYERS: ("latent_index", "Latent", True),
     NOISE: ("noise_index", "Noise", True),
 }
@@ -274,6 +333,11 @@ def _renamed(collection: str, order: Sequence[int | None]) -> dict[str, str | No
         for old, new in enumerate(order)
         if new != old
     }
+
+
+def unused_name(name: str, taken: set[str]) -> str:
+    """The name, or the first of ``name_2``, ``name_3`` ... that nothing has."""
+    return next(each for each in (name, *(f"{name}_{i}" for i in range(2, len(taken) + 3))) if each not in taken)
 
 
 class SGR_OT_list_edit(bpy.types.Operator):
@@ -294,7 +358,7 @@ class SGR_OT_list_edit(bpy.types.Operator):
         items, index = getattr(settings, self.collection), getattr(settings, index_name)
         order: list[int | None] = list(range(len(items)))
         if self.action == "ADD":
-            items.add().name = new_name
+            items.add().name = unused_name(new_name, {item.name for item in items})
             index = len(items) - 1
         elif self.action == "REMOVE" and 0 <= index < len(items):
             items.remove(index)

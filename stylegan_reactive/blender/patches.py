@@ -6,7 +6,7 @@ The choreography room defines the form and checks it; here it is only written an
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +153,20 @@ def number_at(scene: bpy.types.Scene, data_path: str) -> tuple[str, float] | Non
     if number not in ("amount", "gain", "offset"):
         return None
     return f"{match[1]}.{index}.{signal}.{number}", float(getattr(layers[index], match[4]))
+
+
+def without_numbers(patch: dict[str, Any], paths: Iterable[str]) -> dict[str, Any]:
+    """Set the numbers at some dotted paths of a fresh patch to zero: they are among the values of each frame.
+
+    So the patch stays the same from frame to frame, and with it its key.
+    """
+    for path in paths:
+        *parents, name = path.split(".")
+        owner: Any = patch
+        for parent in parents:
+            owner = owner[int(parent)] if parent.isdigit() else owner[parent]
+        owner[name] = 0.0
+    return patch
 
 
 # From the patch to properties

@@ -3,6 +3,8 @@
 
 import sys
 import traceback
+from dataclasses import dataclass
+from typing import Any
 
 import bpy
 import numpy as np
@@ -11,7 +13,7 @@ from bpy.app.handlers import persistent
 from ..engine.client import FrameRequest
 from ..errors import PatchError, ReactiveError
 from .curves import SceneCurves, property_path
-from .patches import envelopes_read, number_at, patch_of
+from .patches import envelopes_read, number_at, patch_of, without_numbers
 from .properties import settings_of
 from .session import Notice, session
 from .timing import time_of
@@ -23,7 +25,32 @@ class PictureError(ReactiveError):
     """The picture cannot be handed to Blender."""
 
 
-def request_at(scene: bpy.types.Scene, frame: float, patch: dict[str, object], curves: SceneCurves) -> FrameRequest:
+@dataclass(frozen=True)
+class Source:
+    """What the pictures of a scene are made from: its patch, its curves, and the numbers of the patch that they move.
+
+    Attributes
+    ----------
+    numbers : dict of str to (str, float)
+        By data path: the dotted path in the patch, and the property's present value.
+    """
+
+    scene: bpy.types.Scene
+    patch: dict[str, Any]
+    curves: SceneCurves
+    numbers: dict[str, tuple[str, float]]
+
+
+def source_of(scene: bpy.types.Scene, *, up_to_date: bool = True) -> Source:
+    """Read a scene; raises `PatchError` or `CurveError` where it cannot be followed. See `SceneCurves`."""
+    curves = SceneCurves(scene, up_to_date=up_to_date)
+    found = {path: number_at(scene, path) for path in curves.animated()}
+    numbers = {path: number for path, number in found.items() if number is not None}
+    patch = without_numbers(patch_of(scene), (dotted for dotted, _ in numbers.values()))
+    return Source(scene, patch, curves, numbers)
+
+
+def request_at(source: Source, frame: float) -> FrameRequest:
     """What the engine needs for the picture of a frame.
 
     Raises
@@ -33,9 +60,10 @@ def request_at(scene: bpy.types.Scene, frame: float, patch: dict[str, object], c
     CurveError
         A value cannot be known at this frame.
     """
+    scene, curves = source.scene, source.curves
     time = time_of(scene, frame)
     values: dict[str, float] = {}
-    for name in envelopes_read(patch):
+    for name in envelopes_read(source.patch):
         path = property_path(name)
         if name not in scene and path not in curves.curves:
             raise PatchError(
@@ -43,11 +71,9 @@ def request_at(scene: bpy.types.Scene, frame: float, patch: dict[str, object], c
                 "Press Bake, or choose another envelope."
             )
         values[name] = curves.value(path, time, float(scene.get(name, 0.0)))
-    for path in curves.animated():
-        number = number_at(scene, path)
-        if number is not None:
-            values[number[0]] = curves.value(path, time, number[1])
-    return FrameRequest(patch, values, tuple(settings_of(scene).size))
+    for path, (dotted, present) in source.numbers.items():
+        values[dotted] = curves.value(path, time, present)
+    return FrameRequest(source.patch, values, tuple(settings_of(scene).size))
 
 
 def picture_at(scene: bpy.types.Scene, frame: float, *, up_to_date: bool = True, ahead: int = 0) -> np.ndarray:
@@ -60,15 +86,14 @@ def picture_at(scene: bpy.types.Scene, frame: float, *, up_to_date: bool = True,
     ahead : int
         How many of the following frames the engine shall go on with meanwhile.
     """
-    patch = patch_of(scene)
-    curves = SceneCurves(scene, up_to_date=up_to_date)
-    request = request_at(scene, frame, patch, curves)
+    source = source_of(scene, up_to_date=up_to_date)
+    request = request_at(source, frame)
     upcoming = []
     for step in range(1, ahead + 1):
         later = frame + step * scene.frame_step
-        if later > scene.frame_end or any(map(curves.driven, curves.drivers)):
+        if later > scene.frame_end or any(map(source.curves.driven, source.curves.drivers)):
             break  # what a driver will give is known only when Blender gets there
-        upcoming.append(request_at(scene, later, patch, curves))
+        upcoming.append(request_at(source, later))
     return session.engine().picture(request, upcoming)
 
 
@@ -92,7 +117,7 @@ def make_image(scene: bpy.types.Scene) -> bpy.types.Image:
         image.use_fake_user = True
         settings.image = image
     elif tuple(image.size) != (width, height):
-        image.scale(width, height)
+        image.generated_width, image.generated_height = width, height  # unlike scale(), this is kept in the file
     return image
 
 
@@ -112,8 +137,33 @@ class RenderWatch:
     """What a render in progress has met: how deep in scene strips it is, and which frames failed and why."""
 
     def __init__(self) -> None:
-        self.depth = 0
+        self.open: list[int] = []  # session_uid of the scenes that are being rendered, outermost first
         self.failed: dict[int, tuple[bpy.types.Scene, list[int], str]] = {}
+
+    @property
+    def nested(self) -> bool:
+        """Whether a scene strip is being rendered."""
+        return len(self.open) > 1
+
+    def begin(self, scene: bpy.types.Scene) -> None:
+        """A render of a scene begins. One of the same scene that never ended, as when Blender cannot write, is over."""
+        if scene.session_uid in self.open:
+            del self.open[self.open.index(scene.session_uid) :]
+        if not self.open:
+            self.failed.clear()
+        self.open.append(scene.session_uid)
+
+    def end(self, scene: bpy.types.Scene) -> None:
+        """A render of a scene is over; after the outermost one, tell what failed."""
+        if scene.session_uid in self.open:
+            del self.open[self.open.index(scene.session_uid) :]
+        if not self.open:
+            self.report()
+
+    def forget(self) -> None:
+        """No render is in progress, whatever was noted."""
+        self.open.clear()
+        self.failed.clear()
 
     def fail(self, scene: bpy.types.Scene, frame: int, text: str) -> None:
         """Remember a frame that failed."""
@@ -133,43 +183,46 @@ class RenderWatch:
 watch = RenderWatch()
 
 
-def show(scene: bpy.types.Scene, frame: float, *, up_to_date: bool, ahead: int) -> None:
-    """Write the picture of a frame into the scene's image; stripes, and the error raised, where that fails."""
-    image = settings_of(scene).image
-    try:
-        write(image, picture_at(scene, frame, up_to_date=up_to_date, ahead=ahead))
-    except BaseException:
-        image.pixels.foreach_set(error_card(*image.size).ravel())
-        image.update()
-        raise
+def spoil(image: bpy.types.Image) -> None:
+    """Fill an image with stripes, so that no picture of another frame stays in it."""
+    image.pixels.foreach_set(error_card(*image.size).ravel())
+    image.update()
 
 
 @persistent
-def on_render_init(_scene: bpy.types.Scene, _: object = None) -> None:
+def on_render_init(scene: bpy.types.Scene, _: object = None) -> None:
     """A render begins, or a scene strip inside one."""
-    watch.depth += 1
+    watch.begin(scene)
 
 
 @persistent
 def on_render_pre(scene: bpy.types.Scene, _: object = None) -> None:
     """Blender is about to render a frame: make its picture. Never raises: Blender would keep the old pixels."""
-    if settings_of(scene).image is None:
+    image = settings_of(scene).image
+    if image is None:
         return
+    frame = scene.frame_current + scene.frame_subframe
     try:
-        show(scene, scene.frame_current + scene.frame_subframe, up_to_date=watch.depth <= 1, ahead=LOOK_AHEAD)
+        write(image, picture_at(scene, frame, up_to_date=not watch.nested, ahead=LOOK_AHEAD))
     except ReactiveError as error:
+        spoil(image)
         watch.fail(scene, scene.frame_current, str(error))
     except Exception as fault:
+        spoil(image)
         traceback.print_exc()
         watch.fail(scene, scene.frame_current, f"The add-on met a fault of its own: {fault!r}. See the console.")
 
 
 @persistent
-def on_render_end(_scene: bpy.types.Scene, _: object = None) -> None:
+def on_render_end(scene: bpy.types.Scene, _: object = None) -> None:
     """A render is complete or was cancelled, or a scene strip inside one."""
-    watch.depth = max(0, watch.depth - 1)
-    if watch.depth == 0:
-        watch.report()
+    watch.end(scene)
+
+
+@persistent
+def on_load(_path: str, _: object = None) -> None:
+    """Another file is about to be opened."""
+    watch.forget()
 
 
 HANDLERS = (
@@ -177,6 +230,7 @@ HANDLERS = (
     ("render_pre", on_render_pre),
     ("render_complete", on_render_end),
     ("render_cancel", on_render_end),
+    ("load_pre", on_load),
 )
 
 

@@ -23,8 +23,9 @@ class Notice:
 
 @dataclass
 class Session:
-    """The one engine of this Blender, and the notices by scene."""
+    """The one engine of this Blender, the notices by scene, and whether a long operator runs (``busy``)."""
 
+    busy: bool = False
     _engine: Engine | None = None
     _notices: dict[int, Notice] = field(default_factory=dict)
 

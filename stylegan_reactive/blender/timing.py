@@ -15,7 +15,7 @@ def fps_of(scene: bpy.types.Scene) -> Fraction:
 
 def time_of(scene: bpy.types.Scene, frame: float) -> float:
     """The time at which Blender evaluates curves for a frame: its own number, unless Time Stretching is used."""
-    return frame * scene.render.frame_map_new / scene.render.frame_map_old
+    return frame * scene.render.frame_map_old / scene.render.frame_map_new
 
 
 def strips_of(scene: bpy.types.Scene) -> "bpy.types.StripsTopLevel":
@@ -24,7 +24,7 @@ def strips_of(scene: bpy.types.Scene) -> "bpy.types.StripsTopLevel":
 
 
 def song_strip(scene: bpy.types.Scene) -> "bpy.types.Strip | None":
-    """The sound strip that `Set Up Scene` made; the artist may have moved, renamed or trimmed it."""
+    """The sound strip that `Set Up Scene` made or found; the artist may have moved, renamed or trimmed it."""
     editor = scene.sequence_editor
     if editor is None:
         return None

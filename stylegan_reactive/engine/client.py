@@ -61,7 +61,7 @@ class Pending:
     def result(self, seconds: float | None = None) -> Any:
         """The answer; raises the engine's error, `EngineDied`, or `EngineError` when the time is over."""
         if not self._done.wait(seconds):
-            raise EngineError(f"The engine did not answer within {seconds:.0f} seconds. Stop it and try again.")
+            raise EngineError(f"The engine did not answer within {seconds:.0f} seconds. Try again, or restart Blender.")
         if self._error is not None:
             raise self._error
         return self._result
@@ -224,6 +224,23 @@ class FrameRequest:
         return (self.patch_key, tuple(sorted(self.values.items())), self.size)
 
 
+def reserve(size: int) -> shared_memory.SharedMemory:
+    """Shared memory that is really there; raises OSError where it is not.
+
+    Linux only notes a size, and a process that then writes where nothing is left is ended by a signal.
+    """
+    memory = shared_memory.SharedMemory(create=True, size=size)
+    file = getattr(memory, "_fd", -1)
+    if file >= 0 and hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(file, 0, size)
+        except OSError:
+            memory.close()
+            memory.unlink()
+            raise
+    return memory
+
+
 @dataclass
 class Slot:
     """A piece of shared memory that holds one picture, and what was asked to be written there."""
@@ -273,6 +290,7 @@ class Engine:
     slots: int = 3
     starts: int = field(default=0, init=False)
     _starting: threading.RLock = field(default_factory=threading.RLock, init=False)
+    _closed: bool = field(default=False, init=False)
     _process: Process | None = field(default=None, init=False)
     _hello: protocol.Hello | None = field(default=None, init=False)
     _sent: OrderedDict[str, None] = field(default_factory=OrderedDict, init=False)
@@ -303,16 +321,19 @@ class Engine:
 
     def _start(self) -> protocol.Hello:
         self.stop()
+        if self._closed:
+            raise EngineError("The engine was closed. Try again.")
         self.starts += 1
         process = Process(self.python, self.log_folder / f"stylegan_reactive_engine_{os.getpid()}.log")
+        self._process = process  # before it has answered, so that `close` can end it
         try:
             answer = process.ask("hello", protocol=protocol.PROTOCOL, device=self.device).result(HELLO_SECONDS)
             if not isinstance(answer, dict) or answer.get("protocol") != protocol.PROTOCOL:
                 raise EngineError("The engine belongs to another version of the add-on. Restart Blender.")
+            self._hello = protocol.Hello(**answer)
         except BaseException:
-            process.stop()
+            self.stop()
             raise
-        self._process, self._hello = process, protocol.Hello(**answer)
         return self._hello
 
     def stop(self) -> None:
@@ -325,7 +346,8 @@ class Engine:
             process.stop()
 
     def close(self) -> None:
-        """End the child and give back the shared memory."""
+        """End the child for good and give back the shared memory."""
+        self._closed = True
         self.stop()
         while self._pool:
             self._pool.pop().close()
@@ -335,6 +357,8 @@ class Engine:
         try:
             return action()
         except EngineDied:
+            if self._closed:
+                raise
             self.stop()
             return action()
 
@@ -418,11 +442,21 @@ class Engine:
                 slot.forget()
         slot = self._order(request)
         for guess in ahead:
-            with contextlib.suppress(PatchError):  # said when its turn comes
+            try:
                 self._order(guess)
+            except EngineDied:
+                raise
+            except ReactiveError:
+                break  # said when its turn comes
         assert slot.pending is not None
+        if not slot.pending.wait(FRAME_SECONDS):
+            self.stop()
+            raise EngineError(
+                f"The engine took longer than {FRAME_SECONDS / 60:.0f} minutes for one picture and was stopped. "
+                "Choose a smaller network, or another device in the preferences of this add-on."
+            )
         try:
-            slot.pending.result(FRAME_SECONDS)
+            slot.pending.result()
         except BaseException:
             slot.forget()
             raise
@@ -459,7 +493,7 @@ class Engine:
                 self._pool.pop(index).close()
                 break
         try:
-            memory = shared_memory.SharedMemory(create=True, size=needed)
+            memory = reserve(needed)
         except OSError as fault:
             raise EngineError(
                 f"There is no shared memory left for a picture of {size[0]} x {size[1]} pixels ({fault.strerror}). "

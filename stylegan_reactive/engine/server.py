@@ -126,6 +126,13 @@ def choose_device(wanted: str) -> tuple["torch.device", str]:
     return torch.device(kind), names[kind]() or kind.upper()
 
 
+def is_out_of_memory(fault: BaseException) -> bool:
+    """Whether something failed for want of memory; torch says so of a CPU by the text of a RuntimeError alone."""
+    torch = sys.modules.get("torch")
+    on_device = torch is not None and isinstance(fault, torch.OutOfMemoryError)
+    return isinstance(fault, MemoryError) or on_device or "not enough memory" in str(fault)
+
+
 class Server:
     """The operations of `protocol`, one method each; what they keep are caches and nothing else."""
 
@@ -262,13 +269,17 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
             return {"id": number, "error": {"kind": "EngineError", "message": "Cancelled."}}
         except ReactiveError as error:
             return {"id": number, "error": protocol.error_fields(error)}
-        except MemoryError:
-            short = EngineError("There is not enough memory for this picture. Choose a smaller size or network.")
-            return {"id": number, "error": protocol.error_fields(short)}
         except Exception as fault:
-            traceback.print_exc()
-            own = EngineError(f"The engine met a fault of its own ({type(fault).__name__}: {fault}). See its log.")
-            return {"id": number, "error": protocol.error_fields(own)}
+            if not is_out_of_memory(fault):
+                traceback.print_exc()
+                own = EngineError(
+                    f"The engine met a fault of its own ({type(fault).__name__}: {fault}). Its log says more."
+                )
+                return {"id": number, "error": protocol.error_fields(own)}
+            short = EngineError(
+                "There is not enough memory. Close other programs, or choose a smaller size or network."
+            )
+            return {"id": number, "error": protocol.error_fields(short)}
         finally:
             cancelled.discard(number)
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import stylegan_reactive
+from stylegan_reactive.blender.curves import SceneCurves
 from stylegan_reactive.blender.properties import settings_of
 from stylegan_reactive.blender.session import session
 
@@ -71,6 +72,13 @@ def beat(tmp_path_factory: pytest.TempPathFactory) -> Path:
     since = time % 0.5
     song += 0.7 * np.exp(-since * 18) * np.sin(math.tau * (50 * since + 4 * (1 - np.exp(-since * 40))))
     return write_wave(tmp_path_factory.mktemp("song") / "beat.wav", song)
+
+
+@pytest.fixture(scope="session")
+def knock(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Half a second with one knock in it."""
+    time = np.arange(RATE // 2) / RATE
+    return write_wave(tmp_path_factory.mktemp("song") / "knock.wav", 0.8 * np.exp(-time * 30) * np.sin(500 * time))
 
 
 @pytest.fixture
@@ -140,6 +148,8 @@ def dump() -> Callable[[], str]:
     def make() -> str:
         scene = bpy.context.scene
         editor = scene.sequence_editor
+        tree = scene.compositing_node_group if hasattr(scene, "compositing_node_group") else scene.node_tree
+        curves = SceneCurves(scene).curves
         return json.dumps(
             {
                 "data": {
@@ -151,7 +161,16 @@ def dump() -> Callable[[], str]:
                 "settings": struct(settings_of(scene)),
                 "properties": sorted((key, repr(value)) for key, value in scene.items() if key.startswith("audio_")),
                 "strips": [strip.name for strip in editor.strips_all] if editor else None,
-                "animated": scene.animation_data is not None,
+                "nodes": sorted(node.name for node in tree.nodes) if tree else None,
+                "links": len(tree.links) if tree else None,
+                "curves": {
+                    path: [
+                        [*key.co, *key.handle_left, *key.handle_right, key.interpolation]
+                        for key in curve.keyframe_points
+                    ]
+                    for path, curve in curves.items()
+                },
+                "modifiers": {path: [modifier.type for modifier in curve.modifiers] for path, curve in curves.items()},
             },
             sort_keys=True,
             default=repr,

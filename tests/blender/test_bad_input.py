@@ -168,7 +168,7 @@ def test_frame_that_fails_is_striped_and_reported_never_the_one_before(
 ) -> None:
     good = render(film, 20)[20]
     layer = settings_of(film).latent_layers[-1]
-    layer.envelope = "audio_cowbell"
+    kept, layer.envelope = layer.envelope, "audio_cowbell"
     card = render(film, 21)[21]
     assert np.any(card != good)
     magenta = (card[..., 0] > 200) & (card[..., 1] < 50) & (card[..., 2] > 200)
@@ -176,8 +176,41 @@ def test_frame_that_fails_is_striped_and_reported_never_the_one_before(
     assert "Frame 21" in notice(film)
     assert "audio_cowbell" in notice(film)
     assert "audio_cowbell" in capfd.readouterr().err
-    layer.envelope = ""
-    np.testing.assert_array_equal(render(film, 20)[20].shape, good.shape)
+    layer.envelope = kept
+    np.testing.assert_array_equal(render(film, 20)[20], good)
+
+
+def test_two_envelopes_of_one_name(film: bpy.types.Scene, notice: Callable, dump: Callable) -> None:
+    settings_of(film).envelopes[1].name = settings_of(film).envelopes[0].name
+    refused(bpy.ops.stylegan_reactive.bake, film, notice, dump, "Two envelopes Rename")
+
+
+def test_envelope_name_that_is_too_long(film: bpy.types.Scene, notice: Callable, dump: Callable) -> None:
+    settings_of(film).envelopes[3].name = "audio_" + "x" * 60
+    refused(bpy.ops.stylegan_reactive.bake, film, notice, dump, "xxx Rename")
+
+
+def test_added_envelopes_have_names_of_their_own(film: bpy.types.Scene) -> None:
+    for _ in range(2):
+        bpy.ops.stylegan_reactive.list_edit(collection="envelopes", action="ADD")
+    names = [envelope.name for envelope in settings_of(film).envelopes]
+    assert len(set(names)) == len(names)
+    assert bpy.ops.stylegan_reactive.bake() == {"FINISHED"}
+
+
+def test_film_that_cannot_be_written_is_an_error_and_harms_no_later_render(
+    scene: bpy.types.Scene, knock: Path, tmp_path: Path, notice: Callable, render: Callable
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    scene.render.filepath = str(tmp_path / "file" / "film.mp4")
+    settings_of(scene).song = str(knock)
+    with pytest.raises(RuntimeError):
+        bpy.ops.stylegan_reactive.make_film()
+    assert "film.mp4" in notice(scene)
+    scene.driver_add(property_path("audio_kick")).driver.expression = "0.5"
+    session.tell(scene, None)
+    render(scene, 5)
+    assert notice(scene) == ""
 
 
 def test_picture_size_that_was_changed_after_the_set_up_is_noticed(

@@ -166,6 +166,26 @@ def test_driver_inside_a_scene_strip_is_refused_not_ignored(film: bpy.types.Scen
         picture_at(film, 5, up_to_date=False)
 
 
+def test_driver_that_reads_an_object_is_refused_for_it_would_come_late(film: bpy.types.Scene) -> None:
+    cube = bpy.data.objects.new("Cube", None)
+    film.collection.objects.link(cube)
+    driver = film.driver_add(KICK).driver
+    variable = driver.variables.new()
+    variable.type = "SINGLE_PROP"
+    variable.targets[0].id, variable.targets[0].data_path = cube, "location.x"
+    driver.expression = variable.name
+    with pytest.raises(CurveError, match="Cube"):
+        picture_at(film, 5)
+
+
+def test_preset_leaves_no_curve_of_the_layers_that_it_replaces(film: bpy.types.Scene) -> None:
+    settings_of(film).latent_layers[1].keyframe_insert("influence", frame=1)
+    settings_of(film).noise_layers[0].keyframe_insert("amplitude", frame=1)
+    bpy.ops.stylegan_reactive.apply_preset(name="kick_and_chords")
+    assert not [path for path in SceneCurves(film).curves if "layers" in path]
+    assert KICK in SceneCurves(film).curves
+
+
 def test_nla_strips_are_refused_not_ignored(film: bpy.types.Scene) -> None:
     track = film.animation_data.nla_tracks.new()
     track.strips.new("Strip", 1, film.animation_data.action)

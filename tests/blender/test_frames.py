@@ -8,7 +8,7 @@ import bpy
 import numpy as np
 import pytest
 
-from stylegan_reactive.blender.picture import picture_at
+from stylegan_reactive.blender.picture import picture_at, request_at, source_of
 from stylegan_reactive.blender.properties import settings_of
 from stylegan_reactive.blender.session import session
 
@@ -72,10 +72,29 @@ def test_frame_step_renders_the_frames_of_the_full_film(film: bpy.types.Scene, r
         np.testing.assert_array_equal(pixels, full[frame])
 
 
-def test_time_stretching_stretches_the_curves_too(film: bpy.types.Scene, render: Callable) -> None:
-    normal = render(film, 30)[30]
-    film.render.frame_map_old, film.render.frame_map_new = 100, 50
-    np.testing.assert_array_equal(render(film, 60)[60], normal)
+@pytest.mark.parametrize("new", [50, 100, 200])
+def test_time_stretching_moves_the_picture_as_blender_moves_the_scene(film: bpy.types.Scene, new: int) -> None:
+    film.render.frame_map_old, film.render.frame_map_new = 100, new
+    film.frame_set(60)
+    values = request_at(source_of(film), 60).values
+    assert values["audio_seconds"] == pytest.approx(film["audio_seconds"], abs=1e-4)
+    assert values["audio_seconds"] == pytest.approx((60 * 100 / new - 1) / 30, abs=5e-3)
+
+
+def test_patch_stays_the_same_while_its_numbers_are_keyed(film: bpy.types.Scene) -> None:
+    settings = settings_of(film)
+    for frame, number in ((1, 0.2), (50, 1.0)):
+        film.frame_set(frame)
+        settings.truncation = settings.latent_layers[1].influence = number
+        settings.keyframe_insert("truncation")
+        settings.latent_layers[1].keyframe_insert("influence")
+    requests = []
+    for frame in (10, 20, 30):
+        film.frame_set(frame)
+        requests.append(request_at(source_of(film), frame))
+    assert len({request.patch_key for request in requests}) == 1
+    assert len({request.values["truncation"] for request in requests}) == 3
+    assert len({request.values["latent_layers.1.influence.amount"] for request in requests}) == 3
 
 
 def test_a_render_layers_node_beside_the_picture_changes_nothing(film: bpy.types.Scene, render: Callable) -> None:

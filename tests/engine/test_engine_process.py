@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from fractions import Fraction
@@ -212,6 +213,33 @@ def test_closing_leaves_no_process_and_no_shared_memory(engine: Engine, request_
     engine.close()
     assert ends(pid)
     assert not set(os.listdir("/dev/shm")) - before
+
+
+def test_engine_that_was_closed_does_not_come_back(engine: Engine, request_for: Any) -> None:
+    engine.picture(request_for(0.5))
+    engine.close()
+    with pytest.raises(EngineError, match="closed"):
+        engine.picture(request_for(0.5))
+    assert not engine.running
+
+
+def test_closing_while_the_engine_works_ends_it_for_good(engine: Engine, builtin_song: Path) -> None:
+    failed: list[BaseException] = []
+
+    def listen() -> None:
+        try:
+            engine.analyse(str(builtin_song), Fraction(30), [{"name": "audio_kick", "feature": "kick"}])
+        except ReactiveError as error:
+            failed.append(error)
+
+    engine.start()
+    thread = threading.Thread(target=listen)
+    thread.start()
+    engine.close()
+    thread.join(60)
+    assert failed
+    assert not engine.running
+    assert engine.starts == 1
 
 
 def test_python_that_is_not_there_is_named(tmp_path: Path) -> None:
