@@ -122,10 +122,29 @@ class SGR_Envelope(bpy.types.PropertyGroup):
                 setattr(self, key, recipe[key])
 
 
-class SGR_LatentLayer(bpy.types.PropertyGroup):
-    """One entry of the latent stack: a source of `w`, mixed over what is below it."""
+class Layer:
+    """What latent and noise layers share: whether, where, and which envelope moves their strength."""
 
     enabled: BoolProperty(name="Enabled", default=True, options=FIXED, description="Use this layer")
+    range: EnumProperty(
+        name="Range",
+        items=RANGES,
+        default="all",
+        options=FIXED,
+        description="Which layers of the network, or sizes of detail, this layer reaches",
+    )
+    envelope: StringProperty(
+        name="Envelope", default="", options=FIXED, description="The curve that the strength follows; empty: none"
+    )
+    gain: FloatProperty(name="Gain", default=1.0, soft_min=-4.0, soft_max=4.0, description="Multiplies the envelope")
+    offset: FloatProperty(
+        name="Offset", default=0.0, soft_min=-1.0, soft_max=1.0, description="Added to the envelope after the gain"
+    )
+
+
+class SGR_LatentLayer(Layer, bpy.types.PropertyGroup):
+    """One entry of the latent stack: a source of `w`, mixed over what is below it."""
+
     kind: EnumProperty(
         name="Source",
         default="static",
@@ -154,13 +173,6 @@ class SGR_LatentLayer(bpy.types.PropertyGroup):
     clock: StringProperty(
         name="Clock", default="audio_bars", options=FIXED, description="The curve that moves the loop; it counts bars"
     )
-    range: EnumProperty(
-        name="Range",
-        items=RANGES,
-        default="all",
-        options=FIXED,
-        description="Which layers of the network this layer reaches",
-    )
     first: IntProperty(name="From", default=0, min=0, max=63, options=FIXED, description="First layer of the network")
     last: IntProperty(name="To", default=63, min=0, max=63, options=FIXED, description="Last layer of the network")
     influence: FloatProperty(
@@ -171,19 +183,11 @@ class SGR_LatentLayer(bpy.types.PropertyGroup):
         subtype="FACTOR",
         description="How much this layer covers those below it",
     )
-    envelope: StringProperty(
-        name="Envelope", default="", options=FIXED, description="The curve that the influence follows; empty: none"
-    )
-    gain: FloatProperty(name="Gain", default=1.0, soft_min=-4.0, soft_max=4.0, description="Multiplies the envelope")
-    offset: FloatProperty(
-        name="Offset", default=0.0, soft_min=-1.0, soft_max=1.0, description="Added to the envelope after the gain"
-    )
 
 
-class SGR_NoiseLayer(bpy.types.PropertyGroup):
+class SGR_NoiseLayer(Layer, bpy.types.PropertyGroup):
     """One entry of the noise stack: noise that is added at some sizes of detail."""
 
-    enabled: BoolProperty(name="Enabled", default=True, options=FIXED, description="Use this layer")
     kind: EnumProperty(
         name="Source",
         default="evolving",
@@ -212,9 +216,6 @@ class SGR_NoiseLayer(bpy.types.PropertyGroup):
         options=FIXED,
         description="The curve that moves the noise; it counts seconds",
     )
-    range: EnumProperty(
-        name="Range", items=RANGES, default="all", options=FIXED, description="Which sizes of detail this layer reaches"
-    )
     first: IntProperty(
         name="From",
         default=4,
@@ -239,13 +240,6 @@ class SGR_NoiseLayer(bpy.types.PropertyGroup):
         min=0.0,
         soft_max=4.0,
         description="Strength of the noise; 1 is what the network was made with",
-    )
-    envelope: StringProperty(
-        name="Envelope", default="", options=FIXED, description="The curve that the amplitude follows; empty: none"
-    )
-    gain: FloatProperty(name="Gain", default=1.0, soft_min=-4.0, soft_max=4.0, description="Multiplies the envelope")
-    offset: FloatProperty(
-        name="Offset", default=0.0, soft_min=-1.0, soft_max=1.0, description="Added to the envelope after the gain"
     )
 
 
