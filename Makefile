@@ -26,7 +26,7 @@ WITH_ENGINE = if [ -x $(ENGINE_PYTHON) ]; then \
 	export STYLEGAN_REACTIVE_PYTHON="$${STYLEGAN_REACTIVE_PYTHON:-$$PWD/$(ENGINE_PYTHON)}"; fi;
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench extension assets clean
+.PHONY: help setup demo docs test lint bench extension assets clean
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -37,6 +37,9 @@ setup:  ## make .venv from requirements.lock (fast when nothing changed)
 
 demo: setup  ## render the built-in song into examples/out/demo.mp4
 	@$(WITH_ENGINE) $(PYTHON_IN_VENV) examples/demo.py
+
+docs: demo  ## put the demo's pictures into docs/
+	@mkdir -p docs && cp examples/out/strip.jpg docs/demo.jpg && cp examples/out/curves.png docs/curves.png
 
 test: setup  ## run all tests, or those named by TESTS=...
 	@$(WITH_ENGINE) $(PYTHON_IN_VENV) -m pytest $(TESTS)
