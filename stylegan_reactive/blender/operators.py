@@ -89,7 +89,8 @@ class LongOperator:
             return {"RUNNING_MODAL"}  # an undo now would change what the work began with
         if event.type != "TIMER":
             return {"PASS_THROUGH"}
-        assert self._steps is not None
+        if self._steps is None:
+            return {"FINISHED"}
         try:
             step: Step = next(self._steps)
         except StopIteration as end:
@@ -123,6 +124,7 @@ class LongOperator:
 
     def _clean_up(self, context: bpy.types.Context) -> None:
         session.busy = False
+        self._steps = None
         if self._timer is not None:
             context.window_manager.event_timer_remove(self._timer)
             self._timer = None
@@ -272,7 +274,24 @@ class SGR_OT_make_film(LongOperator, bpy.types.Operator):
     def done(self, scene: bpy.types.Scene, result: Any) -> None:
         """Render."""
         bpy.ops.ed.undo_push(message="Set Up and Bake")
-        bpy.ops.stylegan_reactive.render("EXEC_DEFAULT" if bpy.app.background else "INVOKE_DEFAULT")
+        if bpy.app.background:
+            bpy.ops.stylegan_reactive.render()
+        else:
+            uid = scene.session_uid
+            bpy.app.timers.register(lambda: render_in_window(uid))
+
+
+def render_in_window(uid: int) -> None:
+    """Start a render in the window that shows a scene; a timer that runs once.
+
+    Never from the modal operator itself: the render's window takes its handler along, and Blender then calls a modal
+    operator again that has finished (seen on 5.2: the film was rendered over and over).
+    """
+    for window in bpy.context.window_manager.windows:
+        if window.scene.session_uid == uid:
+            with bpy.context.temp_override(window=window):
+                bpy.ops.stylegan_reactive.render("INVOKE_DEFAULT")
+            return
 
 
 class SGR_OT_test_engine(LongOperator, bpy.types.Operator):
