@@ -156,9 +156,8 @@ def make_film(options: argparse.Namespace) -> None:
     if options.frames:
         first, _, last = options.frames.partition("-")
         scene.frame_start, scene.frame_end = int(first), int(last or first)
-    bpy.ops.wm.save_as_mainfile(filepath=str(blend), relative_remap=True)
     scene.render.filepath = "//demo.mp4"
-    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.save_as_mainfile(filepath=str(blend), relative_remap=True)
 
     print(f"Rendering {scene.frame_end - scene.frame_start + 1} frames on {session.engine().start().device_name} ...")
     progress = Progress(scene, out / "render.log")
