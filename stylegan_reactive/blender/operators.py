@@ -128,7 +128,8 @@ class LongOperator:
         if self._timer is not None:
             context.window_manager.event_timer_remove(self._timer)
             self._timer = None
-        context.workspace.status_text_set(None)
+        if context.workspace is not None:  # none while another file is loaded
+            context.workspace.status_text_set(None)
 
 
 class SGR_OT_use_builtin_song(bpy.types.Operator):

@@ -214,9 +214,17 @@ def on_render_pre(scene: bpy.types.Scene, _: object = None) -> None:
 
 
 @persistent
-def on_render_end(scene: bpy.types.Scene, _: object = None) -> None:
-    """A render is complete or was cancelled, or a scene strip inside one."""
+def on_render_complete(scene: bpy.types.Scene, _: object = None) -> None:
+    """A render is complete, or a scene strip inside one."""
     watch.end(scene)
+
+
+@persistent
+def on_render_cancel(scene: bpy.types.Scene, _: object = None) -> None:
+    """A render was stopped by the artist."""
+    watch.end(scene)
+    if settings_of(scene).image is not None and session.notice(scene) is None:
+        session.tell(scene, Notice(f"The render was stopped at frame {scene.frame_current}."))
 
 
 @persistent
@@ -228,8 +236,8 @@ def on_load(_path: str, _: object = None) -> None:
 HANDLERS = (
     ("render_init", on_render_init),
     ("render_pre", on_render_pre),
-    ("render_complete", on_render_end),
-    ("render_cancel", on_render_end),
+    ("render_complete", on_render_complete),
+    ("render_cancel", on_render_cancel),
     ("load_pre", on_load),
 )
 
