@@ -51,8 +51,9 @@ lint: setup  ## check style, format and types
 	@$(PYTHON_IN_VENV) -m mypy
 
 bench: setup  ## run every benchmark in benchmarks/
-	@$(WITH_ENGINE) for file in benchmarks/*.py; do [ -e "$$file" ] || continue; \
-		echo "== $$file"; $(PYTHON_IN_VENV) "$$file" || exit 1; done
+	@for file in benchmarks/*.py; do echo "== $$file"; python=$(PYTHON_IN_VENV); \
+		if [ -x $(ENGINE_PYTHON) ] && grep -q '^import torch' "$$file"; then python=$(ENGINE_PYTHON); fi; \
+		PYTHONPATH=. "$$python" "$$file" || exit 1; done
 
 extension: setup  ## build the zip for Blender in build/ and validate it
 	@$(PYTHON_IN_VENV) tools/build_extension.py

@@ -1,26 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How long the choreography of a frame takes, and how much that is of the network's own time.
 
-``make bench`` runs it; ``python benchmarks/choreography.py network.safetensors`` takes another network than ours.
+``make bench`` runs it; ``PYTHONPATH=. python benchmarks/choreography.py network.safetensors`` takes another network than ours.
 """
 
 from __future__ import annotations
 
 import math
-import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
-from importlib.util import find_spec
-from pathlib import Path
 
-if find_spec("torch") is None and "STYLEGAN_REACTIVE_PYTHON" in os.environ:  # torch has an environment of its own
-    sys.exit(subprocess.call([os.environ["STYLEGAN_REACTIVE_PYTHON"], *sys.argv]))
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from stylegan_reactive.choreography import Choreographer, Patch, load_preset, preset_names
 from stylegan_reactive.generator import builtin_checkpoint, load_generator
 

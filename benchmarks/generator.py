@@ -5,23 +5,19 @@ The textbook baseline is written out below: each sample gets its own modulated a
 one grouped convolution, upsampling is a transposed convolution and a filter. Both run in turns in this process, so a
 noisy machine slows both, and the ratio of their medians is worth more than either number.
 
-    python benchmarks/generator.py --pictures 8 --threads 2
+    PYTHONPATH=. python benchmarks/generator.py --pictures 8 --threads 2
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from stylegan_reactive.generator import StyleGAN2, builtin_checkpoint, load_generator
 from stylegan_reactive.generator.stylegan2 import LRELU_GAIN, LRELU_SLOPE, SynthesisLayer, ToRGB
