@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How long the choreography of a frame takes, and how much that is of the network's own time.
 
-``make bench`` runs it; ``PYTHONPATH=. python benchmarks/choreography.py network.safetensors`` takes another network than ours.
+``make bench`` runs it. By hand, with PYTHONPATH=., it takes the file of another network than the built-in one.
 """
 
 from __future__ import annotations
