@@ -276,7 +276,11 @@ class SGR_OT_make_film(LongOperator, bpy.types.Operator):
         """Render."""
         bpy.ops.ed.undo_push(message="Set Up and Bake")
         if bpy.app.background:
-            bpy.ops.stylegan_reactive.render()
+            with contextlib.suppress(RuntimeError):  # an error that render reports; it is reported again below
+                bpy.ops.stylegan_reactive.render()
+            notice = session.notice(scene)
+            if notice is not None and notice.is_error:
+                self.report({"ERROR"}, notice.text)
         else:
             uid = scene.session_uid
             bpy.app.timers.register(lambda: render_in_window(uid))
