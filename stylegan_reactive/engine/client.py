@@ -409,7 +409,17 @@ class Engine:
 
     def check_patch(self, patch: Mapping[str, Any]) -> dict[str, Any]:
         """Load a patch and its network: ``num_ws``, ``resolution`` (h, w), ``noise_inputs``; raises what is wrong."""
-        return dict(self._call("patch", None, key=protocol.patch_key(dict(patch)), patch=dict(patch)))
+        key = protocol.patch_key(dict(patch))
+        facts = self._call("patch", None, key=key, patch=dict(patch))
+        self._note_sent(key)
+        return dict(facts)
+
+    def _note_sent(self, key: str) -> None:
+        """Remember which patches the engine holds, in the order in which it lets go of them."""
+        self._sent[key] = None
+        self._sent.move_to_end(key)
+        while len(self._sent) > protocol.KEPT_PATCHES:
+            self._sent.popitem(last=False)
 
     def picture(self, request: FrameRequest, upcoming: Iterable[FrameRequest] = ()) -> np.ndarray:
         """The picture of a request, while the engine goes on with those that will probably be asked for next.
@@ -472,10 +482,7 @@ class Engine:
         assert self._process is not None
         if key not in self._sent:
             self._process.ask("patch", key=key, patch=dict(request.patch)).result(FRAME_SECONDS)
-            self._sent[key] = None
-            while len(self._sent) > protocol.KEPT_PATCHES:
-                self._sent.popitem(last=False)
-        self._sent.move_to_end(key)
+        self._note_sent(key)
         slot.pending = self._process.ask(
             "frame", patch=key, values=dict(request.values), size=list(request.size), slot=slot.memory.name
         )
