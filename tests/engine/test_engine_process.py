@@ -299,7 +299,7 @@ def test_more_patches_than_the_engine_keeps_can_take_turns(running: Engine, netw
     for seed in range(20, 30):  # others, that are only checked, push it out
         running.check_patch(patch_of(network, seed))
     other = type(request)(requests[0].patch, request_for(0.5).values, (16, 16))
-    assert not np.array_equal(running.picture(other), first[1])
+    assert not np.array_equal(running.picture(other), first[0])
 
 
 def test_analysis_tells_how_far_it_is_and_can_be_stopped(running: Engine, builtin_song: Path) -> None:
