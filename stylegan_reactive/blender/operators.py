@@ -227,7 +227,12 @@ class SGR_OT_render(bpy.types.Operator):
         session.tell(scene, None)
         watch.forget()
         uid, began = scene.session_uid, time.time()
-        bpy.ops.render.render(how, animation=True)
+        try:
+            bpy.ops.render.render(how, animation=True)
+        except RuntimeError as error:  # Blender's own report
+            reason = str(error).removeprefix("Error: ").strip().rstrip(".")
+            film = bpy.path.abspath(scene.render.filepath)
+            return report_failure(self, scene, ReactiveError(f"Blender did not render to {film}: {reason}."))
         if how == "EXEC_DEFAULT":
             tell_where_the_film_is(uid, began)
         else:
