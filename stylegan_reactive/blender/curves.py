@@ -200,9 +200,9 @@ def write_envelope(
     points.foreach_set("co", _interleaved(frames, keys.value))
     points.foreach_set("handle_left", _interleaved(frames - (before if len(third) else 1), keys.left))
     points.foreach_set("handle_right", _interleaved(frames + (after if len(third) else 1), keys.right))
-    for name, choice in (("interpolation", "BEZIER"), ("handle_left_type", "FREE"), ("handle_right_type", "FREE")):
-        number = bpy.types.Keyframe.bl_rna.properties[name].enum_items[choice].value
-        points.foreach_set(name, np.full(len(frames), number, np.int32))
+    for part, choice in (("interpolation", "BEZIER"), ("handle_left_type", "FREE"), ("handle_right_type", "FREE")):
+        number = bpy.types.Keyframe.bl_rna.properties[part].enum_items[choice].value
+        points.foreach_set(part, np.full(len(frames), number, np.int32))
     for part in ("select_control_point", "select_left_handle", "select_right_handle"):
         points.foreach_set(part, np.zeros(len(frames), bool))
     curve.extrapolation = "LINEAR" if endless else "CONSTANT"

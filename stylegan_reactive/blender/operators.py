@@ -28,7 +28,7 @@ from .film import (
 )
 from .patches import LAYERS, NOISE, apply_patch, preset_names, read_preset
 from .picture import watch
-from .properties import settings_of
+from .properties import INDEX_OF, settings_of
 from .session import Notice, session
 
 Answer = set[str]
@@ -348,11 +348,7 @@ def _preset_items(cache: list[tuple[str, str, str]] = []) -> list[tuple[str, str
 # Lists
 
 
-LISTS = {  # list property: (index property, name of a new entry, whether numbers of its entries can be keyed)
-    "envelopes": ("envelope_index", "audio_onset", False),
-    LAYERS: ("latent_index", "Latent", True),
-    NOISE: ("noise_index", "Noise", True),
-}
+NEW_NAMES = {"envelopes": "audio_onset", LAYERS: "Latent", NOISE: "Noise"}
 
 
 def _renamed(collection: str, order: Sequence[int | None]) -> dict[str, str | None]:
@@ -383,11 +379,11 @@ class SGR_OT_list_edit(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> Answer:
         """Called by Blender."""
         settings = settings_of(context.scene)
-        index_name, new_name, keyed = LISTS[self.collection]
+        index_name = INDEX_OF[self.collection]
         items, index = getattr(settings, self.collection), getattr(settings, index_name)
         order: list[int | None] = list(range(len(items)))
         if self.action == "ADD":
-            items.add().name = unused_name(new_name, {item.name for item in items})
+            items.add().name = unused_name(NEW_NAMES[self.collection], {item.name for item in items})
             index = len(items) - 1
         elif self.action == "REMOVE" and 0 <= index < len(items):
             items.remove(index)
@@ -398,8 +394,7 @@ class SGR_OT_list_edit(bpy.types.Operator):
             order[index], order[index + self.step] = index + self.step, index
             index += self.step
         setattr(settings, index_name, max(0, index))
-        if keyed:
-            rename_paths(context.scene, _renamed(self.collection, order))
+        rename_paths(context.scene, _renamed(self.collection, order))
         return {"FINISHED"}
 
 

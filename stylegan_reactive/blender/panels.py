@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 
 from .patches import LAYERS, NOISE
-from .properties import settings_of
+from .properties import INDEX_OF, RECIPE_KEYS, selected, settings_of
 from .session import session
 from .timing import song_strip
 
@@ -109,11 +109,9 @@ class SGR_PT_film:
                 draw_text(box, notice.text, context.region.width, "ERROR" if notice.is_error else "INFO")
 
 
-def _list(
-    layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup, kind: str, collection: str, index: str
-) -> None:
+def _list(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup, kind: str, collection: str) -> None:
     row = layout.row()
-    row.template_list(kind, collection, settings, collection, settings, index, rows=4)
+    row.template_list(kind, collection, settings, collection, settings, INDEX_OF[collection], rows=4)
     buttons = row.column(align=True)
     for action, icon, step in (
         ("ADD", "ADD", 0),
@@ -150,15 +148,13 @@ class SGR_PT_envelopes:
     def draw(self, context: bpy.types.Context) -> None:
         """Called by Blender."""
         layout, settings = self.layout, settings_of(context.scene)  # type: ignore[attr-defined]
-        _list(layout, settings, "SGR_UL_envelopes", "envelopes", "envelope_index")
+        _list(layout, settings, "SGR_UL_envelopes", "envelopes")
         layout.use_property_split = True
-        if 0 <= settings.envelope_index < len(settings.envelopes):
-            envelope = settings.envelopes[settings.envelope_index]
+        envelope = selected(settings, "envelopes")
+        if envelope is not None:
             column = layout.column()
-            column.prop(envelope, "feature")
-            if not envelope.is_clock:
-                for name in ("smooth", "future", "renormalise", "power", "gain", "release"):
-                    column.prop(envelope, name)
+            for name in ("feature",) if envelope.is_clock else RECIPE_KEYS:
+                column.prop(envelope, name)
             column.operator("stylegan_reactive.bake", text="Bake This One").only_active = True
         layout.prop(settings, "tolerance")
 
@@ -174,11 +170,11 @@ class SGR_PT_latents:
         layout, scene = self.layout, context.scene  # type: ignore[attr-defined]
         settings = settings_of(scene)
         layout.operator_menu_enum("stylegan_reactive.apply_preset", "name", text="Presets")
-        _list(layout, settings, "SGR_UL_layers", LAYERS, "latent_index")
+        _list(layout, settings, "SGR_UL_layers", LAYERS)
         layout.use_property_split = True
         layout.prop(settings, "truncation")
-        if 0 <= settings.latent_index < len(settings.latent_layers):
-            layer = settings.latent_layers[settings.latent_index]
+        layer = selected(settings, LAYERS)
+        if layer is not None:
             column = layout.column()
             column.prop(layer, "kind")
             column.prop(layer, "seeds", text="Seed" if layer.kind == "static" else "Seeds")
@@ -198,10 +194,10 @@ class SGR_PT_noise:
         """Called by Blender."""
         layout, scene = self.layout, context.scene  # type: ignore[attr-defined]
         settings = settings_of(scene)
-        _list(layout, settings, "SGR_UL_layers", NOISE, "noise_index")
+        _list(layout, settings, "SGR_UL_layers", NOISE)
         layout.use_property_split = True
-        if 0 <= settings.noise_index < len(settings.noise_layers):
-            layer = settings.noise_layers[settings.noise_index]
+        layer = selected(settings, NOISE)
+        if layer is not None:
             column = layout.column()
             column.prop(layer, "kind")
             if layer.kind != "own":

@@ -13,13 +13,12 @@ from typing import Any
 import bpy
 
 from ..errors import PatchError
-from .properties import SGR_LatentLayer, SGR_NoiseLayer, SGR_Settings, settings_of
+from .properties import PITCHES, SGR_LatentLayer, SGR_NoiseLayer, SGR_Settings, settings_of
 
 PACKAGE = Path(__file__).resolve().parent.parent
 PRESETS = PACKAGE / "choreography" / "presets"
 DEFAULT_PRESET = "reference"
 BUILTIN = "builtin"
-PITCHES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 LAYERS = "latent_layers"
 NOISE = "noise_layers"
 _LAYER_NUMBER = re.compile(r"^stylegan_reactive\.(latent_layers|noise_layers)\[(?:(\d+)|\"(.*)\")\]\.(\w+)$")

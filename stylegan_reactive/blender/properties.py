@@ -22,6 +22,8 @@ from bpy.props import (
 
 FIXED: set[str] = set()  # options of a property that cannot be keyed
 
+PITCHES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+
 FEATURES = (
     ("onset", "Onset", "Every attack in the song, whatever the instrument"),
     ("kick", "Kick", "Attacks in the bass: the bass drum"),
@@ -30,7 +32,7 @@ FEATURES = (
     ("rms", "Loudness", "How loud the song is: rises and falls with its sections"),
     *(
         (f"chroma.{i}", f"Pitch {name}", f"How much of the sound is the note {name}, in any octave")
-        for i, name in enumerate(("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B"))
+        for i, name in enumerate(PITCHES)
     ),
     ("bars", "Bars", "The position in the song, counted in bars: the clock of the loops"),
     ("seconds", "Seconds", "The position in the song, counted in seconds: the clock of the noise"),
@@ -300,6 +302,16 @@ class SGR_Settings(bpy.types.PropertyGroup):
 
 
 CLASSES = (SGR_Envelope, SGR_LatentLayer, SGR_NoiseLayer, SGR_Settings)
+
+
+INDEX_OF = {"envelopes": "envelope_index", "latent_layers": "latent_index", "noise_layers": "noise_index"}
+"""The lists of `SGR_Settings`, and the property that holds which entry of each is selected."""
+
+
+def selected(settings: SGR_Settings, collection: str) -> Any:
+    """The selected entry of a list, or None where there is none."""
+    items, index = getattr(settings, collection), getattr(settings, INDEX_OF[collection])
+    return items[index] if 0 <= index < len(items) else None
 
 
 def settings_of(scene: bpy.types.Scene) -> SGR_Settings:
