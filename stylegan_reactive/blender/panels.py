@@ -36,12 +36,12 @@ class SGR_UL_layers(bpy.types.UIList):
 
 
 class SGR_UL_envelopes(bpy.types.UIList):
-    """Envelopes; a dot shows that the scene has the curve."""
+    """Envelopes, each with its present value once it is baked."""
 
     def draw_item(self, context: Any, layout: Any, _d: Any, item: Any, _i: Any, _a: Any, _p: Any) -> None:
         """Called by Blender for each row."""
-        row = layout.row(align=True)
-        row.prop(item, "name", text="", emboss=False, icon="FCURVE" if item.name in context.scene else "BLANK1")
+        row = layout.split(factor=0.7, align=True)
+        row.prop(item, "name", text="", emboss=False)
         if item.name in context.scene:
             row.prop(context.scene, f'["{bpy.utils.escape_identifier(item.name)}"]', text="")
 
