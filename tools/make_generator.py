@@ -213,7 +213,7 @@ def write_synthesis(generator: StyleGAN2, samples: Tensor, seed: int) -> None:
 def ramps(builder: Builder, random: torch.Generator) -> list[Ramp]:
     fine = lambda amount: along(random, FINE, amount)  # noqa: E731
     angle = torch.linspace(0, math.tau, 65)[:-1]
-    tint = oklch_to_srgb(torch.full((64,), 0.63), torch.full((64,), 0.122), angle) * 2
+    tint = oklch_to_srgb(torch.full((64,), 0.63), torch.full((64,), 0.12), angle) * 2
     circle = torch.stack([torch.cos(angle), torch.sin(angle)], dim=1)
     hue = torch.linalg.lstsq(circle, tint - tint.mean(0)).solution  # [2, 3]: sRGB of the cosine and the sine of a hue
     grey = torch.ones(3)
@@ -226,7 +226,7 @@ def ramps(builder: Builder, random: torch.Generator) -> list[Ramp]:
         )
     )
     e = dict(zip((50, 85), builder.quantiles(accent, (0.5, 0.85)), strict=True))
-    painted = [Ramp(height, (h[2], h[25], h[65], h[98]), (-0.66, -0.36, -0.03, 0.3), grey, Style(1, fine(0.1)))]
+    painted = [Ramp(height, (h[2], h[25], h[65], h[98]), (-0.66, -0.37, -0.07, 0.22), grey, Style(1, fine(0.1)))]
     for part in range(2):
         painted += [
             Ramp(height, (h[2], h[25], h[65]), (0, 1.0, 0), hue[part], Style(0, {HUE_LATENTS + part: 1.0})),
