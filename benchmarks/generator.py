@@ -20,7 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylegan_reactive.generator import StyleGAN2, builtin_checkpoint, load_generator
-from stylegan_reactive.generator.stylegan2 import LRELU_GAIN, LRELU_SLOPE, SynthesisLayer, ToRGB
+from stylegan_reactive.generator.layers import LRELU_GAIN, LRELU_SLOPE
+from stylegan_reactive.generator.stylegan2 import SynthesisLayer, ToRGB
 
 
 def filtered(x: Tensor, kernel: Tensor, padding: int) -> Tensor:
@@ -37,7 +38,7 @@ def textbook_layer(layer: SynthesisLayer, x: Tensor, w: Tensor) -> Tensor:
     x = x.reshape(1, batch * channels_in, height, width)
     if layer.up:
         grouped = weight.transpose(1, 2).reshape(batch * channels_in, channels_out, 3, 3)
-        x = filtered(F.conv_transpose2d(x, grouped, stride=2, groups=batch), layer.kernel, padding=1)
+        x = filtered(F.conv_transpose2d(x, grouped, stride=2, groups=batch), 4 * layer.kernel, padding=1)
     else:
         grouped = weight.reshape(batch * channels_out, channels_in, 3, 3)
         x = F.conv2d(x, grouped, padding=1, groups=batch)
@@ -70,7 +71,7 @@ def textbook_synthesis(generator: StyleGAN2, ws: Tensor) -> Tensor:
         if image is not None:
             zeros = torch.zeros(*image.shape[:2], 2 * image.shape[2], 2 * image.shape[3])
             zeros[:, :, ::2, ::2] = image
-            image = filtered(F.pad(zeros, (2, 1, 2, 1)), generator.synthesis.kernel, padding=0)
+            image = filtered(F.pad(zeros, (2, 1, 2, 1)), 4 * generator.synthesis.kernel, padding=0)
         image = colours if image is None else image + colours
     assert image is not None
     return image

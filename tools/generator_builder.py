@@ -26,7 +26,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from stylegan_reactive.generator.stylegan2 import LRELU_GAIN, LRELU_SLOPE, FullyConnected, StyleGAN2, SynthesisLayer
+from stylegan_reactive.generator.layers import LRELU_GAIN, LRELU_SLOPE, FullyConnected
+from stylegan_reactive.generator.stylegan2 import StyleGAN2, SynthesisLayer
 
 PAIR_DIFFERENCE = (1 + LRELU_SLOPE) * LRELU_GAIN  # lrelu(y) - lrelu(-y) = this * y
 PAIR_SUM = (1 - LRELU_SLOPE) * LRELU_GAIN  # lrelu(y) + lrelu(-y) = this * |y|

@@ -25,15 +25,12 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 from generator_builder import CONSTANT, PAIR_DIFFERENCE, Builder, Ramp, Style  # noqa: E402
 
 from stylegan_reactive.generator import StyleGAN2, StyleGAN2Config, builtin_checkpoint, save_generator  # noqa: E402
-from stylegan_reactive.generator.stylegan2 import LRELU_GAIN, LRELU_SLOPE  # noqa: E402
+from stylegan_reactive.generator.layers import LRELU_GAIN, LRELU_SLOPE  # noqa: E402
+from stylegan_reactive.generator.mapping import MappingConfig  # noqa: E402
 
 SEED = 20
 CONFIG = StyleGAN2Config(
-    z_dim=48,
-    c_dim=0,
-    w_dim=128,
-    mapping_layers=2,
-    mapping_lr_multiplier=0.01,
+    mapping=MappingConfig(z_dim=48, c_dim=0, w_dim=128, widths=(128, 128)),
     resolution=512,
     channels=(64, 64, 64, 64, 64, 64, 48, 32),
 )
@@ -63,8 +60,8 @@ def write_mapping(generator: StyleGAN2, hue_mix: Tensor, hue_offset: Tensor) -> 
     """z passes through as pairs; each hue angle, a sum of normals, becomes its cosine and sine by ten hinges."""
     first, second = generator.mapping.layers
     passed = len(COARSE) + len(MEDIUM) + len(FINE)
-    w_dim, half = CONFIG.w_dim, CONFIG.w_dim // 2
-    weight, bias = torch.zeros(w_dim, CONFIG.z_dim), torch.zeros(w_dim)
+    w_dim, half = CONFIG.mapping.w_dim, CONFIG.mapping.w_dim // 2
+    weight, bias = torch.zeros(w_dim, CONFIG.mapping.z_dim), torch.zeros(w_dim)
     rows = torch.zeros(half, w_dim)
     offsets = torch.zeros(half)
     for latent in range(passed):
@@ -255,9 +252,9 @@ def make_generator(seed: int = SEED) -> StyleGAN2:
     mix = torch.tensor([[1.6, 0.0, 0.0, 0.0], [1.6, 0.6, 0.0, 0.0], [1.6, 0.3, 0.8, 0.0], [0.0, 0.0, 0.0, 1.0]])
     offset = torch.tensor([4.9, 4.9 + 1.4, 4.9 + 3.0, 1.2])
     write_mapping(generator, mix, offset)
-    samples = torch.randn(12, CONFIG.z_dim, generator=torch.Generator().manual_seed(seed + 1))
+    samples = torch.randn(12, CONFIG.mapping.z_dim, generator=torch.Generator().manual_seed(seed + 1))
     write_synthesis(generator, samples, seed + 2)
-    many = torch.randn(8192, CONFIG.z_dim, generator=torch.Generator().manual_seed(seed + 3))
+    many = torch.randn(8192, CONFIG.mapping.z_dim, generator=torch.Generator().manual_seed(seed + 3))
     generator.mapping.w_avg.copy_(generator.mapping(many)[:, 0].mean(dim=0))
     return generator
 
@@ -269,7 +266,7 @@ def draw_sheet(generator: StyleGAN2, path: Path, columns: int = 6, rows: int = 4
     size = CONFIG.resolution // 2
     sheet = Image.new("RGB", (columns * size, rows * size))
     for seed in range(columns * rows):
-        z = torch.randn(1, CONFIG.z_dim, generator=torch.Generator().manual_seed(seed))
+        z = torch.randn(1, CONFIG.mapping.z_dim, generator=torch.Generator().manual_seed(seed))
         picture = torch.nn.functional.avg_pool2d(generator.synthesis(generator.mapping(z)), 2)[0]
         pixels = ((picture * 0.5 + 0.5).clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
         sheet.paste(Image.fromarray(pixels), (seed % columns * size, seed // columns * size))

@@ -45,7 +45,7 @@ class Network(Protocol):
     def mapping(self) -> Callable[[torch.Tensor], torch.Tensor]: ...
 
     @property
-    def synthesis(self) -> Any: ...  # its layers[i].noise_const, [h, w], is the saved noise of input i
+    def synthesis(self) -> Any: ...  # its noise_constants[i], [h, w], is the saved noise of input i
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Choreographer:
         return self.generator.mapping(z)[0, 0].detach().to(device="cpu", dtype=torch.float32)
 
     def _own_noise(self, index: int) -> torch.Tensor:
-        return own_noise(self.generator.synthesis.layers[index].noise_const, index, self._noise_shapes[index])
+        return own_noise(self.generator.synthesis.noise_constants[index], index, self._noise_shapes[index])
 
 
 def check_ranges(patch: Patch, num_ws: int, noise_shapes: Shapes) -> None:

@@ -20,7 +20,9 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ..errors import CheckpointError
-from .stylegan2 import StyleGAN2, StyleGAN2Config, upsampling_filter
+from .layers import filter_kernel
+from .mapping import MappingConfig
+from .stylegan2 import StyleGAN2, StyleGAN2Config
 
 FORMAT = "stylegan_reactive.generator"
 FORMAT_VERSION = "1"
@@ -70,7 +72,7 @@ def load_generator(path: str | Path, device: str | torch.device = "cpu") -> Styl
     generator.load_state_dict(state, assign=True)
     for module in generator.modules():  # what is not stored was made on the meta device and has no values yet
         if isinstance(getattr(module, "kernel", None), Tensor):
-            module.kernel = upsampling_filter()
+            module.kernel = filter_kernel(config.resample_taps)
     return generator.requires_grad_(False).eval().to(device)
 
 
@@ -130,6 +132,9 @@ def read_config(path: Path, metadata: dict[str, str] | None) -> StyleGAN2Config:
     try:
         values: dict[str, Any] = json.loads(metadata.get("config", ""))
         values["channels"] = tuple(values["channels"])
+        values["resample_taps"] = tuple(values["resample_taps"])
+        values["mapping"]["widths"] = tuple(values["mapping"]["widths"])
+        values["mapping"] = MappingConfig(**values["mapping"])
         return StyleGAN2Config(**values)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise CheckpointError(

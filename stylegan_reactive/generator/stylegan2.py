@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""StyleGAN2, the skip generator, as published, in plain PyTorch.
+"""StyleGAN2 as published, in its three connections (skip, orig, resnet), in plain PyTorch.
 
-Read it from top to bottom: a configuration, the few operations, mapping, one synthesis block, synthesis, generator.
+Read it from top to bottom: a configuration, one layer, one block, synthesis, generator.
 
 Paper: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", CVPR 2020, https://arxiv.org/abs/1912.04958.
 The names of the tensors are those of the published PyTorch checkpoints (``mapping.fc0.weight``,
@@ -17,18 +17,31 @@ made the upsampling convolution seven times faster.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-LRELU_SLOPE = 0.2
-LRELU_GAIN = math.sqrt(2)
-DEMODULATION_EPSILON = 1e-8
+from .base import Generator, SynthesisNetwork
+from .canvas import Canvas
+from .controls import Controls
+from .layers import (
+    LRELU_GAIN,
+    LRELU_SLOPE,
+    FullyConnected,
+    check_config,
+    filter_channels,
+    filter_kernel,
+    positive,
+    power_of_two,
+    upsample,
+    whole,
+)
+from .mapping import MappingConfig, MappingNetwork
 
-Noise = str | Sequence[Tensor | None]
+DEMODULATION_EPSILON = 1e-8
+CONNECTIONS = ("skip", "orig", "resnet")
 
 
 @dataclass(frozen=True)
@@ -37,53 +50,55 @@ class StyleGAN2Config:
 
     Attributes
     ----------
+    mapping : MappingConfig
+        The mapping network.
     resolution : int
         Height and width of the picture, a power of two from 8 on.
     channels : tuple of int
         Channels of the feature maps at 4, 8, ..., `resolution` px.
-    mapping_lr_multiplier : float
-        The stored weights of the mapping network are divided by it (0.01 in published checkpoints).
+    img_channels : int
+        3 for colours, 4 with transparency, 1 for grey.
     conv_clamp : float or None
         Activations are clamped to plus and minus this value; None leaves them alone.
+    connection : str
+        "skip": each resolution adds its colours to the picture. "orig": only the last gives colours. "resnet": so too,
+        and each block's input is added to its output.
+    resample_taps : tuple of float
+        The one-dimensional low-pass filter of the upsampling.
+    noise : bool
+        Whether the layers have noise inputs.
     """
 
-    z_dim: int
-    c_dim: int
-    w_dim: int
-    mapping_layers: int
-    mapping_lr_multiplier: float
+    mapping: MappingConfig
     resolution: int
     channels: tuple[int, ...]
     img_channels: int = 3
     conv_clamp: float | None = None
+    connection: str = "skip"
+    resample_taps: tuple[float, ...] = (1.0, 3.0, 3.0, 1.0)
+    noise: bool = True
 
     def __post_init__(self) -> None:
-        def whole(value: object, lowest: int, highest: int) -> bool:
-            return isinstance(value, int) and not isinstance(value, bool) and lowest <= value <= highest
-
-        def positive(value: object) -> bool:
-            return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
-
-        size = self.resolution
-        checks = {
-            "z_dim": whole(self.z_dim, 1, 65536),
-            "c_dim": whole(self.c_dim, 0, 65536),
-            "w_dim": whole(self.w_dim, 1, 65536),
-            "mapping_layers": whole(self.mapping_layers, 1, 64),
-            "mapping_lr_multiplier": positive(self.mapping_lr_multiplier),
-            "resolution": whole(size, 8, 8192) and size & (size - 1) == 0,
-            "img_channels": whole(self.img_channels, 1, 64),
-            "conv_clamp": self.conv_clamp is None or positive(self.conv_clamp),
-        }
-        checks["channels"] = (
-            checks["resolution"]
-            and isinstance(self.channels, tuple)
-            and len(self.channels) == int(math.log2(size)) - 1
-            and all(whole(count, 1, 65536) for count in self.channels)
+        resolution = power_of_two(self.resolution, 8, 8192)
+        check_config(
+            self,
+            {
+                "mapping": isinstance(self.mapping, MappingConfig),
+                "resolution": resolution,
+                "img_channels": whole(self.img_channels, 1, 64),
+                "conv_clamp": self.conv_clamp is None or positive(self.conv_clamp),
+                "connection": self.connection in CONNECTIONS,
+                "channels": resolution
+                and isinstance(self.channels, tuple)
+                and len(self.channels) == int(math.log2(self.resolution)) - 1
+                and all(whole(count, 1, 65536) for count in self.channels),
+                "resample_taps": isinstance(self.resample_taps, tuple)
+                and 2 <= len(self.resample_taps) <= 64
+                and all(isinstance(tap, int | float) and math.isfinite(tap) for tap in self.resample_taps)
+                and sum(self.resample_taps) != 0,
+                "noise": isinstance(self.noise, bool),
+            },
         )
-        for name, good in checks.items():
-            if not good:
-                raise ValueError(f"{name} = {getattr(self, name)!r} is not possible for a StyleGAN2")
 
     @property
     def block_resolutions(self) -> tuple[int, ...]:
@@ -94,92 +109,6 @@ class StyleGAN2Config:
     def num_ws(self) -> int:
         """One w for each convolution, and one for the last toRGB."""
         return 2 * len(self.channels)
-
-
-def normalise_second_moment(x: Tensor) -> Tensor:
-    """Scale each row to a mean square of one.  [batch, features] -> [batch, features]"""
-    return x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
-
-
-def upsampling_filter() -> Tensor:
-    """The outer product of [1, 3, 3, 1], scaled so that a picture upsampled by 2 keeps its brightness.  [1, 1, 4, 4]"""
-    taps = torch.tensor([1.0, 3.0, 3.0, 1.0])
-    return (torch.outer(taps, taps) / 16).view(1, 1, 4, 4)
-
-
-def filter_channels(x: Tensor, kernel: Tensor, padding: int) -> Tensor:
-    """Filter every channel alike; kernel [1, 1, 4, 4]."""
-    return F.conv2d(x, kernel.expand(x.shape[1], 1, 4, 4), padding=padding, groups=x.shape[1])
-
-
-def upsample(image: Tensor, kernel: Tensor) -> Tensor:
-    """Twice the size: zeros between the pixels, then the filter.  [batch, channels, h, w] -> [.., .., 2h, 2w]"""
-    channels = image.shape[1]
-    return F.conv_transpose2d(image, kernel.expand(channels, 1, 4, 4), stride=2, padding=1, groups=channels)
-
-
-class FullyConnected(nn.Module):
-    """A linear layer with equalised learning rate: the stored weight is scaled when it is used.
-
-    ``gain * (x @ (weight * lr / sqrt(features_in)).T + bias * lr)``, then the leaky rectifier if `activate`.
-    """
-
-    def __init__(
-        self, features_in: int, features_out: int, *, activate: bool, lr: float = 1.0, bias: float = 0.0
-    ) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(features_out, features_in) / lr)
-        self.bias = nn.Parameter(torch.full((features_out,), bias))
-        self.weight_gain = lr / math.sqrt(features_in)
-        self.bias_gain = lr
-        self.activate = activate
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = torch.addmm(self.bias, x, self.weight.T, beta=self.bias_gain, alpha=self.weight_gain)
-        return F.leaky_relu(x, LRELU_SLOPE) * LRELU_GAIN if self.activate else x
-
-
-class MappingNetwork(nn.Module):
-    """z, and the class c if there are classes, to one w for each layer; truncation pulls towards the average w."""
-
-    w_avg: Tensor
-
-    def __init__(self, config: StyleGAN2Config) -> None:
-        super().__init__()
-        self.config = config
-        features = config.z_dim
-        if config.c_dim:
-            self.embed = FullyConnected(config.c_dim, config.w_dim, activate=False)
-            features += config.w_dim
-        for index in range(config.mapping_layers):
-            layer = FullyConnected(features, config.w_dim, activate=True, lr=config.mapping_lr_multiplier)
-            self.add_module(f"fc{index}", layer)
-            features = config.w_dim
-        self.register_buffer("w_avg", torch.zeros(config.w_dim))
-
-    @property
-    def layers(self) -> tuple[FullyConnected, ...]:
-        """``fc0``, ``fc1``, ..."""
-        return tuple(self.get_submodule(f"fc{index}") for index in range(self.config.mapping_layers))  # type: ignore[misc]
-
-    @torch.no_grad()
-    def forward(
-        self, z: Tensor, c: Tensor | None = None, truncation_psi: float = 1.0, truncation_cutoff: int | None = None
-    ) -> Tensor:
-        """z [batch, z_dim], c [batch, c_dim] -> ws [batch, num_ws, w_dim], the first `truncation_cutoff` truncated."""
-        x = normalise_second_moment(z)
-        if self.config.c_dim:
-            if c is None:
-                raise ValueError(
-                    f"this generator knows {self.config.c_dim} classes: pass c [batch, {self.config.c_dim}]"
-                )
-            x = torch.cat([x, normalise_second_moment(self.embed(c))], dim=1)
-        for layer in self.layers:
-            x = layer(x)
-        ws = x[:, None].repeat(1, self.config.num_ws, 1)  # [batch, num_ws, w_dim]
-        if truncation_psi != 1:
-            ws[:, :truncation_cutoff] = self.w_avg.lerp(ws[:, :truncation_cutoff], truncation_psi)
-        return ws
 
 
 class SynthesisLayer(nn.Module):
@@ -194,28 +123,38 @@ class SynthesisLayer(nn.Module):
         super().__init__()
         self.up = up
         self.clamp = config.conv_clamp
-        self.affine = FullyConnected(config.w_dim, channels_in, activate=False, bias=1.0)
+        self.affine = FullyConnected(config.mapping.w_dim, channels_in, activate=False, bias=1.0)
         self.weight = nn.Parameter(torch.randn(channels_out, channels_in, 3, 3))
-        self.noise_strength = nn.Parameter(torch.zeros([]))
         self.bias = nn.Parameter(torch.zeros(channels_out))
-        self.register_buffer("noise_const", torch.randn(resolution, resolution))
-        self.register_buffer("kernel", upsampling_filter(), persistent=False)
+        if config.noise:
+            self.noise_strength = nn.Parameter(torch.zeros([]))
+            self.register_buffer("noise_const", torch.randn(resolution, resolution))
+        self.register_buffer("kernel", filter_kernel(config.resample_taps), persistent=False)
 
-    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
+    def forward(
+        self, x: Tensor, w: Tensor, noise: Tensor | None, weight: Tensor | None = None, gain: float = 1.0
+    ) -> Tensor:
+        """x [batch, channels_in, h, w] with one w [batch, w_dim] each -> [batch, channels_out, h or 2h, w or 2w].
+
+        weight stands for the layer's own; gain, above zero, scales what comes out.
+        """
+        weight = self.weight if weight is None else weight
+        gain *= LRELU_GAIN
         styles = self.affine(w)  # [batch, channels_in]
-        power = self.weight.square().sum(dim=(2, 3))  # [channels_out, channels_in]
+        power = weight.square().sum(dim=(2, 3))  # [channels_out, channels_in]
         demodulation = (styles.square() @ power.T + DEMODULATION_EPSILON).rsqrt()  # [batch, channels_out]
         x = x * styles[:, :, None, None]
         if self.up:
-            x = F.conv_transpose2d(x, self.weight.transpose(0, 1), stride=2)  # [batch, channels_out, 2h + 1, 2w + 1]
-            x = filter_channels(x, self.kernel, padding=1)
+            taps = len(self.kernel)
+            x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)  # [batch, channels_out, 2h + 1, 2w + 1]
+            x = filter_channels(x, 4 * self.kernel, ((taps + 1) // 2 - 1, (taps - 2) // 2))
         else:
-            x = F.conv2d(x, self.weight, padding=1)
-        x = torch.addcmul((self.bias * LRELU_GAIN)[:, None, None], x, (demodulation * LRELU_GAIN)[:, :, None, None])
+            x = F.conv2d(x, weight, padding=1)
+        x = torch.addcmul((self.bias * gain)[:, None, None], x, (demodulation * gain)[:, :, None, None])
         if noise is not None:
-            x += noise * (self.noise_strength * LRELU_GAIN)
-        x = F.leaky_relu_(x, LRELU_SLOPE)
-        return x if self.clamp is None else x.clamp_(-self.clamp, self.clamp)
+            x = x + noise * (self.noise_strength * gain)
+        x = F.leaky_relu(x, LRELU_SLOPE)
+        return x if self.clamp is None else x.clamp(-self.clamp * gain / LRELU_GAIN, self.clamp * gain / LRELU_GAIN)
 
 
 class ToRGB(nn.Module):
@@ -225,14 +164,30 @@ class ToRGB(nn.Module):
         super().__init__()
         self.clamp = config.conv_clamp
         self.style_gain = 1 / math.sqrt(channels)
-        self.affine = FullyConnected(config.w_dim, channels, activate=False, bias=1.0)
+        self.affine = FullyConnected(config.mapping.w_dim, channels, activate=False, bias=1.0)
         self.weight = nn.Parameter(torch.randn(config.img_channels, channels, 1, 1))
         self.bias = nn.Parameter(torch.zeros(config.img_channels))
 
-    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+    def forward(self, x: Tensor, w: Tensor, weight: Tensor | None = None) -> Tensor:
+        weight = self.weight if weight is None else weight
         styles = self.affine(w) * self.style_gain
-        image = F.conv2d(x * styles[:, :, None, None], self.weight, self.bias)
-        return image if self.clamp is None else image.clamp_(-self.clamp, self.clamp)
+        image = F.conv2d(x * styles[:, :, None, None], weight, self.bias)
+        return image if self.clamp is None else image.clamp(-self.clamp, self.clamp)
+
+
+class ResidualSkip(nn.Module):
+    """The short way around a block of the resnet connection: 1x1 convolution, twice the size."""
+
+    kernel: Tensor
+
+    def __init__(self, channels_in: int, channels_out: int, config: StyleGAN2Config) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(channels_out, channels_in, 1, 1))
+        self.gain = math.sqrt(0.5 / channels_in)  # the equalised learning rate's, and half of the sum's power
+        self.register_buffer("kernel", filter_kernel(config.resample_taps), persistent=False)
+
+    def forward(self, x: Tensor, weight: Tensor) -> Tensor:
+        return upsample(F.conv2d(x, weight * self.gain), self.kernel)
 
 
 class SynthesisBlock(nn.Module):
@@ -245,10 +200,13 @@ class SynthesisBlock(nn.Module):
         else:
             self.conv0 = SynthesisLayer(channels_in, channels_out, config, resolution, up=True)
         self.conv1 = SynthesisLayer(channels_out, channels_out, config, resolution, up=False)
-        self.torgb = ToRGB(channels_out, config)
+        if config.connection == "skip" or resolution == config.resolution:
+            self.torgb = ToRGB(channels_out, config)
+        if config.connection == "resnet" and resolution > 4:
+            self.skip = ResidualSkip(channels_in, channels_out, config)
 
 
-class SynthesisNetwork(nn.Module):
+class StyleGAN2Synthesis(SynthesisNetwork):
     """ws and noise to a picture.
 
     The layers are used in the order of their w: ``b4.conv1``, ``b8.conv0``, ``b8.conv1``, ``b16.conv0``, ... Each
@@ -260,11 +218,13 @@ class SynthesisNetwork(nn.Module):
     def __init__(self, config: StyleGAN2Config) -> None:
         super().__init__()
         self.config = config
+        self.num_ws, self.w_dim = config.num_ws, config.mapping.w_dim
+        self.size = (config.resolution, config.resolution)
         channels_in = 0
         for resolution, channels_out in zip(config.block_resolutions, config.channels, strict=True):
             self.add_module(f"b{resolution}", SynthesisBlock(channels_in, channels_out, config, resolution))
             channels_in = channels_out
-        self.register_buffer("kernel", upsampling_filter(), persistent=False)
+        self.register_buffer("kernel", filter_kernel(config.resample_taps), persistent=False)
 
     @property
     def blocks(self) -> tuple[SynthesisBlock, ...]:
@@ -272,69 +232,86 @@ class SynthesisNetwork(nn.Module):
         return tuple(self.get_submodule(f"b{r}") for r in self.config.block_resolutions)  # type: ignore[misc]
 
     @property
+    def conv_names(self) -> tuple[str, ...]:
+        """The convolutions in order; number i reads ``ws[:, i]`` and noise input i."""
+        names = [f"b{r}.conv{index}" for r in self.config.block_resolutions for index in (0, 1)]
+        return tuple(names[1:])
+
+    @property
     def layers(self) -> tuple[SynthesisLayer, ...]:
-        """The convolutions in order; layer i reads ``ws[:, i]`` and noise input i."""
-        return tuple(
-            layer
-            for block in self.blocks
-            for layer in (getattr(block, "conv0", None), block.conv1)
-            if layer is not None
-        )
+        """The convolutions of `conv_names`."""
+        return tuple(self.get_submodule(name) for name in self.conv_names)  # type: ignore[misc]
 
-    @torch.no_grad()
-    def forward(self, ws: Tensor, noise: Noise = "const") -> Tensor:
-        """ws [batch, num_ws, w_dim] -> picture [batch, img_channels, h, w], float32, about -1 to 1.
+    @property
+    def layer_names(self) -> tuple[str, ...]:
+        names = ["input"]
+        for resolution, block in zip(self.config.block_resolutions, self.blocks, strict=True):
+            parts = ("conv0", "conv1", "skip", "torgb")
+            names += [f"b{resolution}.{part}" for part in parts if hasattr(block, part)]
+        return tuple(names)
 
-        noise is "const" (the checkpoint's own), "none", or a list with one tensor [batch or 1, 1, h, w] per noise
-        input, where None stands for the checkpoint's own.
-        """
-        if ws.ndim != 3 or ws.shape[1:] != (self.config.num_ws, self.config.w_dim):
-            raise ValueError(f"ws has shape {list(ws.shape)}, not [batch, {self.config.num_ws}, {self.config.w_dim}]")
-        noises = iter(self.noise_inputs(noise, ws.shape[0]))
+    @property
+    def noise_constants(self) -> tuple[Tensor, ...]:
+        return tuple(layer.noise_const for layer in self.layers) if self.config.noise else ()
+
+    def map_size(self, layer: str) -> tuple[int, int]:
+        size = 4 if layer == "input" else int(layer[1 : layer.index(".")])
+        return size, size
+
+    def noise_layer(self, index: int) -> str:
+        return self.conv_names[index]
+
+    def paint(
+        self,
+        ws: Tensor,
+        noise: list[Tensor | None],
+        controls: Controls,
+        canvas: Canvas | None,
+        stop: int | None,
+        transform: Tensor | None,
+    ) -> Tensor:
+        resolutions = self.config.block_resolutions
+        if transform is not None:
+            raise ValueError("a StyleGAN2 has no input transform; only a StyleGAN 3 can be moved as a whole")
+        if stop is not None and (self.config.connection != "skip" or stop not in resolutions):
+            known = ", ".join(map(str, resolutions)) if self.config.connection == "skip" else "no lower resolution"
+            raise ValueError(f"an early stop at {stop} px: this network can give {known}")
+        noises = iter(noise if noise else [None] * len(self.layers))
         w = iter(ws.unbind(dim=1))
-        x = self.blocks[0].const.expand(ws.shape[0], -1, -1, -1)
+        x = self.blocks[0].const.expand(len(ws), -1, -1, -1)
         x = x.contiguous(memory_format=torch.channels_last)
+        x = self.laid_out("input", controls.leave("input", x), canvas)
         image: Tensor | None = None
         layer_w = next(w)
-        for block in self.blocks:
-            if hasattr(block, "conv0"):
-                x = block.conv0(x, layer_w, next(noises))
+        for resolution, block in zip(resolutions, self.blocks, strict=True):
+            name = f"b{resolution}"
+            around: Tensor | None = None
+            if hasattr(block, "skip"):
+                where = f"{name}.skip"
+                around = block.skip(controls.enter(where, x), controls.weight(where, block.skip.weight))
+                around = controls.leave(where, around)
+            for part in ("conv0", "conv1") if hasattr(block, "conv0") else ("conv1",):
+                where, layer = f"{name}.{part}", getattr(block, part)
+                x = controls.enter(where, x)
+                gain = math.sqrt(0.5) if part == "conv1" and around is not None else 1.0
+                x = layer(x, layer_w, next(noises), controls.weight(where, layer.weight), gain)
+                x = self.laid_out(where, controls.leave(where, x), canvas)
                 layer_w = next(w)
-            x = block.conv1(x, layer_w, next(noises))
-            layer_w = next(w)
-            colours = block.torgb(x, layer_w)
-            image = colours if image is None else upsample(image, self.kernel).add_(colours)
+            if around is not None:
+                x = x + self.fitted(around, x, canvas)
+            if hasattr(block, "torgb"):
+                where = f"{name}.torgb"
+                weight = controls.weight(where, block.torgb.weight)
+                colours = controls.leave(where, block.torgb(controls.enter(where, x), layer_w, weight))
+                image = colours if image is None else self.fitted(upsample(image, self.kernel), x, canvas) + colours
+            if stop == resolution:
+                break
         assert image is not None
-        return image.contiguous()
-
-    def noise_inputs(self, noise: Noise, batch: int) -> list[Tensor | None]:
-        """One tensor [batch or 1, 1, h, w] per layer, or None where no noise is to be added."""
-        layers = self.layers
-        if isinstance(noise, str):
-            if noise == "none":
-                return [None] * len(layers)
-            if noise != "const":
-                raise ValueError(f'noise is {noise!r}; it can be "const", "none" or a list of tensors')
-            noise = [None] * len(layers)
-        if len(noise) != len(layers):
-            raise ValueError(f"noise has {len(noise)} tensors; this generator has {len(layers)} noise inputs")
-        inputs: list[Tensor | None] = []
-        for index, (tensor, layer) in enumerate(zip(noise, layers, strict=True)):
-            size = layer.noise_const.shape
-            if tensor is None:
-                tensor = layer.noise_const[None, None]
-            elif tensor.ndim != 4 or tensor.shape[1:] != (1, *size) or tensor.shape[0] not in (1, batch):
-                raise ValueError(
-                    f"noise {index} has shape {list(tensor.shape)}, not [1 or {batch}, 1, {size[0]}, {size[1]}]"
-                )
-            inputs.append(tensor)
-        return inputs
+        return image
 
 
-class StyleGAN2(nn.Module):
+class StyleGAN2(Generator):
     """The generator: ``synthesis(mapping(z))`` is a picture of about -1 to 1.
-
-    Nothing here is differentiated, so both halves run without gradients; what they return may be changed in place.
 
     Examples
     --------
@@ -345,53 +322,16 @@ class StyleGAN2(nn.Module):
     """
 
     architecture = "stylegan2"
+    config_class = StyleGAN2Config
+    synthesis: StyleGAN2Synthesis
 
     def __init__(self, config: StyleGAN2Config) -> None:
         super().__init__()
         self.config = config
-        self.mapping = MappingNetwork(config)
-        self.synthesis = SynthesisNetwork(config)
+        self.mapping = MappingNetwork(config.mapping, config.num_ws)
+        self.synthesis = StyleGAN2Synthesis(config)
         self.requires_grad_(False)
-
-    @property
-    def z_dim(self) -> int:
-        return self.config.z_dim
-
-    @property
-    def c_dim(self) -> int:
-        """Number of classes, 0 without."""
-        return self.config.c_dim
-
-    @property
-    def w_dim(self) -> int:
-        return self.config.w_dim
-
-    @property
-    def num_ws(self) -> int:
-        """How many w a picture takes: one per layer."""
-        return self.config.num_ws
 
     @property
     def img_channels(self) -> int:
         return self.config.img_channels
-
-    @property
-    def resolution(self) -> tuple[int, int]:
-        """Height and width of the picture in pixels."""
-        return self.config.resolution, self.config.resolution
-
-    @property
-    def w_avg(self) -> Tensor:
-        """The average w, which truncation pulls towards.  [w_dim]"""
-        return self.mapping.w_avg
-
-    @property
-    def noise_shapes(self) -> tuple[tuple[int, int], ...]:
-        """Height and width of each noise input, in order."""
-        return tuple(
-            (int(layer.noise_const.shape[0]), int(layer.noise_const.shape[1])) for layer in self.synthesis.layers
-        )
-
-    @property
-    def device(self) -> torch.device:
-        return self.mapping.w_avg.device

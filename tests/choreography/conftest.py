@@ -24,8 +24,8 @@ class TinyNetwork:
         self.noise_shapes = tuple((side, side) for side in sides)
         numbers = torch.Generator().manual_seed(0)
         self._weight = torch.randn(w_dim, self.z_dim, generator=numbers)
-        layers = [SimpleNamespace(noise_const=torch.randn(shape, generator=numbers)) for shape in self.noise_shapes]
-        self.synthesis = SimpleNamespace(layers=layers)
+        constants = [torch.randn(shape, generator=numbers) for shape in self.noise_shapes]
+        self.synthesis = SimpleNamespace(noise_constants=constants)
         self.w_avg = torch.randn(w_dim, generator=numbers) * 0.1
 
     def mapping(self, z: torch.Tensor) -> torch.Tensor:

@@ -64,7 +64,7 @@ def test_layers_are_summed(network: Any) -> None:
     fixed = noise_of(network, one(FixedNoise(1)))
     assert torch.allclose(maps[0], 0.5 * fixed[0])
     assert torch.allclose(
-        maps[-1][0, 0], 0.5 * fixed[-1][0, 0] + 2.0 * network.synthesis.layers[-1].noise_const, atol=1e-6
+        maps[-1][0, 0], 0.5 * fixed[-1][0, 0] + 2.0 * network.synthesis.noise_constants[-1], atol=1e-6
     )
 
 
@@ -75,7 +75,7 @@ def test_amplitude_is_the_standard_deviation_and_never_negative(network: Any) ->
 
 
 def test_a_network_without_saved_noise_refuses_its_own_noise(network: Any) -> None:
-    network.synthesis.layers[3].noise_const = None
+    network.synthesis.noise_constants[3] = None
     with pytest.raises(PatchError, match="own noise"):
         noise_of(network, one(OwnNoise()))
 

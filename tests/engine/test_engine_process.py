@@ -19,6 +19,7 @@ import torch
 from stylegan_reactive.engine.client import Engine, FrameRequest
 from stylegan_reactive.errors import CheckpointError, EngineError, PatchError, ReactiveError, SongError
 from stylegan_reactive.generator import StyleGAN2, StyleGAN2Config, save_generator
+from stylegan_reactive.generator.mapping import MappingConfig
 
 PYTHON = os.environ.get("STYLEGAN_REACTIVE_PYTHON") or sys.executable
 
@@ -65,7 +66,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small network of random weights."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("network") / "small.safetensors"
-    save_generator(StyleGAN2(StyleGAN2Config(8, 0, 8, 2, 0.01, 32, (8, 8, 8, 8))), path)
+    save_generator(StyleGAN2(StyleGAN2Config(MappingConfig(8, 0, 8, (8, 8)), 32, (8, 8, 8, 8))), path)
     return path
 
 

@@ -15,9 +15,10 @@ from safetensors.torch import save_file
 
 from stylegan_reactive.errors import CheckpointError
 from stylegan_reactive.generator import StyleGAN2, StyleGAN2Config, load_generator, save_generator
+from stylegan_reactive.generator.mapping import MappingConfig
 
 CONFIG = StyleGAN2Config(
-    z_dim=4, c_dim=0, w_dim=8, mapping_layers=2, mapping_lr_multiplier=0.01, resolution=16, channels=(8, 8, 4)
+    mapping=MappingConfig(z_dim=4, c_dim=0, w_dim=8, widths=(8, 8)), resolution=16, channels=(8, 8, 4)
 )
 
 
@@ -161,7 +162,7 @@ def test_description_that_is_not_one(good: Path, text: str) -> None:
 
 def test_description_of_a_larger_network(good: Path) -> None:
     def lie(tensors: dict, metadata: dict) -> None:
-        metadata["config"] = json.dumps(json.loads(metadata["config"]) | {"w_dim": 60000, "channels": [60000] * 3})
+        metadata["config"] = json.dumps(json.loads(metadata["config"]) | {"channels": [60000] * 3})
 
     rewrite(good, lie)
     message = complaint(good)

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from stylegan_reactive.generator import StyleGAN2, StyleGAN2Config
+from stylegan_reactive.generator.mapping import MappingConfig
 
 SHARED = Path(os.environ.get("SGR_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 REFERENCE = SHARED / "reference" / "networks" / "ros_r64_small_converted.npz"
 SMALL = StyleGAN2Config(
-    z_dim=8, c_dim=0, w_dim=16, mapping_layers=2, mapping_lr_multiplier=0.01, resolution=32, channels=(16, 16, 12, 8)
+    mapping=MappingConfig(z_dim=8, c_dim=0, w_dim=16, widths=(16, 16)), resolution=32, channels=(16, 16, 12, 8)
 )
 
 
@@ -58,7 +59,7 @@ def known() -> tuple[StyleGAN2, dict[str, Tensor]]:
         pytest.skip(f"no reference networks: {REFERENCE} is missing (SGR_SHARED names their folder)")
     data = torch.load(REFERENCE.with_suffix(".pt"), weights_only=True)
     config = StyleGAN2Config(
-        z_dim=64, c_dim=0, w_dim=64, mapping_layers=8, mapping_lr_multiplier=0.01, resolution=64, channels=(64,) * 5
+        mapping=MappingConfig(z_dim=64, c_dim=0, w_dim=64, widths=(64,) * 8), resolution=64, channels=(64,) * 5
     )
     generator = StyleGAN2(config)
     generator.load_state_dict(other_names(data["g_ema"], data["latent_avg"]))
@@ -134,7 +135,7 @@ def test_impossible_noise_is_refused(small: StyleGAN2, noise: object) -> None:
 
 def test_a_generator_with_classes_asks_for_one() -> None:
     config = StyleGAN2Config(
-        z_dim=8, c_dim=3, w_dim=16, mapping_layers=2, mapping_lr_multiplier=0.01, resolution=8, channels=(8, 8)
+        mapping=MappingConfig(z_dim=8, c_dim=3, w_dim=16, widths=(16, 16), embed_dim=16), resolution=8, channels=(8, 8)
     )
     generator = StyleGAN2(config)
     z = torch.randn(1, 8)

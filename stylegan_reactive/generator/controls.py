@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is done to a network's layers while it paints one picture: bends, rewrites, and reading its inner features.
+
+A network calls `enter` with what a layer is about to read, `leave` with what it gave, and `weight` for the weights that
+it uses. Nothing is ever changed in the network itself, so nothing has to be restored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+
+class Bend(Protocol):
+    """A change of a feature map at one side of a layer; `generator.bending.Bend` is one."""
+
+    @property
+    def layer(self) -> str: ...
+    @property
+    def side(self) -> str: ...  # "input" or "output"
+    def __call__(self, x: Tensor) -> Tensor: ...  # [batch, channels, h, w] -> the same shape; x is not changed
+    def sample(self, index: int) -> Bend: ...  # the same for one sample of the batch
+
+
+class Rewrite(Protocol):
+    """A change of a layer's weights; `generator.rewriting.Rewrite` is one."""
+
+    @property
+    def layer(self) -> str: ...
+    @property
+    def differs(self) -> bool: ...  # whether the samples of a batch have amounts of their own
+    def __call__(self, weight: Tensor) -> Tensor: ...  # the shape of the weight; weight is not changed
+    def sample(self, index: int) -> Rewrite: ...  # the same for one sample of the batch
+
+
+class Controls:
+    """The bends and rewrites of one picture, by layer, and the features that are to be kept.
+
+    Parameters
+    ----------
+    layer_names : collection of str
+        The layers that the network has.
+    bends, rewrites : sequence
+        Applied in this order.
+    keep : collection of str
+        Layers whose outputs, bends included, are to be found in `features` afterwards.
+
+    Raises
+    ------
+    ValueError
+        If a layer is named that does not exist.
+    """
+
+    def __init__(
+        self,
+        layer_names: Collection[str],
+        bends: Sequence[Bend] = (),
+        rewrites: Sequence[Rewrite] = (),
+        keep: Collection[str] = (),
+    ) -> None:
+        self.layer_names = layer_names
+        for what, names in (
+            ("a bend", [bend.layer for bend in bends]),
+            ("a rewrite", [rewrite.layer for rewrite in rewrites]),
+            ("features", list(keep)),
+        ):
+            for name in names:
+                if name not in layer_names:
+                    raise ValueError(f"{what} of layer {name!r}: this network has the layers {', '.join(layer_names)}")
+        self.bends: dict[tuple[str, str], list[Bend]] = {}
+        for bend in bends:
+            self.bends.setdefault((bend.layer, bend.side), []).append(bend)
+        self.rewrites: dict[str, list[Rewrite]] = {}
+        for rewrite in rewrites:
+            self.rewrites.setdefault(rewrite.layer, []).append(rewrite)
+        self.keep = frozenset(keep)
+        self.features: dict[str, Tensor] = {}
+
+    def enter(self, layer: str, x: Tensor) -> Tensor:
+        """What the layer is to read in place of x.  [batch, channels, h, w]"""
+        for bend in self.bends.get((layer, "input"), ()):
+            x = bend(x)
+        return x
+
+    def leave(self, layer: str, x: Tensor) -> Tensor:
+        """What is to be taken for the layer's output x.  [batch, channels, h, w]"""
+        for bend in self.bends.get((layer, "output"), ()):
+            x = bend(x)
+        if layer in self.keep:
+            self.features[layer] = x.float().clone().contiguous()
+        return x
+
+    def weight(self, layer: str, weight: Tensor) -> Tensor:
+        """The weight that the layer is to use."""
+        for rewrite in self.rewrites.get(layer, ()):
+            weight = rewrite(weight)
+        return weight
+
+    @property
+    def weights_differ(self) -> bool:
+        """Whether the samples of a batch do not share their weights."""
+        return any(rewrite.differs for rewrites in self.rewrites.values() for rewrite in rewrites)
+
+    def sample(self, index: int) -> Controls:
+        """The controls of one sample of the batch, with features of its own."""
+        bends = [bend.sample(index) for bends in self.bends.values() for bend in bends]
+        rewrites = [rewrite.sample(index) for rewrites in self.rewrites.values() for rewrite in rewrites]
+        return Controls(self.layer_names, bends, rewrites, self.keep)
+
+    def rewritten(self, layer: str) -> bool:
+        """Whether the layer does not use its own weights, so that nothing prepared from them holds."""
+        return layer in self.rewrites
+
+    def untouched(self, layer: str) -> bool:
+        """Whether the layer's whole maps are neither changed nor kept, so that they need never exist as a whole."""
+        return layer not in self.keep and not {(layer, "input"), (layer, "output")} & self.bends.keys()

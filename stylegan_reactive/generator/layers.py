@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The small operations that all StyleGANs share: linear layers, normalisation, filters. Plain PyTorch.
+
+Paper: Karras et al., "A Style-Based Generator Architecture for Generative Adversarial Networks", CVPR 2019,
+https://arxiv.org/abs/1812.04948.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+LRELU_SLOPE = 0.2
+LRELU_GAIN = math.sqrt(2)
+
+
+def whole(value: object, lowest: int, highest: int) -> bool:
+    """Whether a value from a file is an integer of this range (True is none)."""
+    return isinstance(value, int) and not isinstance(value, bool) and lowest <= value <= highest
+
+
+def positive(value: object) -> bool:
+    """Whether a value from a file is a finite number above zero."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+
+
+def power_of_two(value: object, lowest: int, highest: int) -> bool:
+    """Whether a value from a file is a power of two of this range."""
+    return whole(value, lowest, highest) and isinstance(value, int) and value & (value - 1) == 0
+
+
+def check_config(config: object, checks: dict[str, bool]) -> None:
+    """Raise a ValueError that names the first field of a configuration whose check failed."""
+    for name, good in checks.items():
+        if not good:
+            raise ValueError(f"{name} = {getattr(config, name)!r} is not possible for a {type(config).__name__[:-6]}")
+
+
+def normalise_second_moment(x: Tensor) -> Tensor:
+    """Scale each row to a mean square of one.  [batch, features] -> [batch, features]"""
+    return x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
+
+
+def filter_kernel(taps: Sequence[float]) -> Tensor:
+    """The two-dimensional low-pass filter with these taps, its sum one.  [taps, taps]"""
+    row = torch.tensor(taps, dtype=torch.float64)
+    row = row / row.sum()
+    return torch.outer(row, row).float()
+
+
+def filter_channels(x: Tensor, kernel: Tensor, padding: tuple[int, int]) -> Tensor:
+    """Convolve every channel with one kernel [taps, taps]; padding (before, after) with zeros, in both directions."""
+    before, after = padding
+    if before != after:
+        x = F.pad(x, (before, after, before, after))
+        before = 0
+    weight = kernel.flip(0, 1).expand(x.shape[1], 1, *kernel.shape)
+    return F.conv2d(x, weight.to(x.dtype), padding=before, groups=x.shape[1])
+
+
+def upsample(image: Tensor, kernel: Tensor) -> Tensor:
+    """Twice the size: zeros between the pixels, then the filter.  [batch, channels, h, w] -> [.., .., 2h, 2w]"""
+    channels, taps = image.shape[1], kernel.shape[0]
+    weight = (4 * kernel).expand(channels, 1, taps, taps).to(image.dtype)
+    image = F.conv_transpose2d(image, weight, stride=2, groups=channels)  # [.., .., 2h - 2 + taps, 2w - 2 + taps]
+    # The zero-inserted picture is 2h wide and padded by (taps + 1) // 2 before and (taps - 2) // 2 after; a transposed
+    # convolution pads by taps - 1 on either side and lacks the last row of zeros.
+    before, after = taps - 1 - (taps + 1) // 2, taps - 2 - (taps - 2) // 2
+    if before == after:
+        return image[..., before : image.shape[-2] - after, before : image.shape[-1] - after]
+    return F.pad(image, (-before, -after, -before, -after))
+
+
+class FullyConnected(nn.Module):
+    """A linear layer with equalised learning rate: the stored weight is scaled when it is used.
+
+    ``x @ (weight * lr / sqrt(features_in)).T + bias * lr``, then the leaky rectifier times the square root of two if
+    `activate`.
+    """
+
+    def __init__(
+        self, features_in: int, features_out: int, *, activate: bool, lr: float = 1.0, bias: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(features_out, features_in) / lr)
+        self.bias = nn.Parameter(torch.full((features_out,), bias))
+        self.weight_gain = lr / math.sqrt(features_in)
+        self.bias_gain = lr
+        self.activate = activate
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.addmm(self.bias, x, self.weight.T, beta=self.bias_gain, alpha=self.weight_gain)
+        return F.leaky_relu(x, LRELU_SLOPE) * LRELU_GAIN if self.activate else x
