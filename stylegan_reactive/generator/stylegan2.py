@@ -246,7 +246,7 @@ class StyleGAN2Synthesis(SynthesisNetwork):
     def layer_names(self) -> tuple[str, ...]:
         names = ["input"]
         for resolution, block in zip(self.config.block_resolutions, self.blocks, strict=True):
-            parts = ("conv0", "conv1", "skip", "torgb")
+            parts = ("skip", "conv0", "conv1", "torgb")
             names += [f"b{resolution}.{part}" for part in parts if hasattr(block, part)]
         return tuple(names)
 
