@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from .canvas import Canvas, lay_out
 from .controls import Bend, Controls, Rewrite
+from .layers import FullyConnected
 from .mapping import MappingNetwork
 
 Noise = str | Sequence[Tensor | None]
@@ -42,6 +43,33 @@ class SynthesisNetwork(nn.Module):
     def canvas_layers(self) -> tuple[str, ...]:
         """The layers whose outputs can be laid out on a canvas: all that others of them follow."""
         return tuple(name for name in self.layer_names if not name.endswith(("torgb", "skip")))
+
+    @property
+    def styles(self) -> dict[str, tuple[FullyConnected, int]]:
+        """For each layer that has a style: the linear layer that makes it of a w, and the number of that w.
+
+        This is the published arrangement: every layer reads a w of its own through its submodule ``affine``, only a
+        ``torgb`` shares that of the layer that follows.
+        """
+        modules = dict(self.named_modules())
+        styles: dict[str, tuple[FullyConnected, int]] = {}
+        index = 0
+        for layer in self.layer_names:
+            affine = getattr(modules.get(layer), "affine", None)
+            if isinstance(affine, FullyConnected):
+                styles[layer] = affine, index
+                index += not layer.endswith("torgb")
+        return styles
+
+    def modulation(self, layer: str, ws: Tensor) -> Tensor | None:
+        """What the channels of a layer's input are multiplied with before its convolution, or None.
+
+        [batch, num_ws, w_dim] -> [batch, channels]. An architecture whose styles work on what a layer gives has None.
+        """
+        if layer not in self.styles:
+            return None
+        affine, index = self.styles[layer]
+        return affine(ws[:, index])
 
     @abstractmethod
     def map_size(self, layer: str) -> tuple[int, int]:

@@ -31,6 +31,8 @@ class Rewrite(Protocol):
     def layer(self) -> str: ...
     @property
     def differs(self) -> bool: ...  # whether the samples of a batch have amounts of their own
+    @property
+    def idle(self) -> bool: ...  # whether it changes nothing now, so that what was prepared from the weights holds
     def __call__(self, weight: Tensor) -> Tensor: ...  # the shape of the weight; weight is not changed
     def sample(self, index: int) -> Rewrite: ...  # the same for one sample of the batch
 
@@ -74,6 +76,8 @@ class Controls:
             self.bends.setdefault((bend.layer, bend.side), []).append(bend)
         self.rewrites: dict[str, list[Rewrite]] = {}
         for rewrite in rewrites:
+            if rewrite.idle:
+                continue
             self.rewrites.setdefault(rewrite.layer, []).append(rewrite)
         self.keep = frozenset(keep)
         self.features: dict[str, Tensor] = {}
