@@ -71,6 +71,8 @@ class SGR_PT_film:
         column = layout.column(align=True)
         column.label(text="2. Network", icon="NODETREE")
         column.prop(settings, "checkpoint", text="", placeholder="Built-in")
+        if settings.checkpoint:
+            column.prop(settings, "label")
 
         column = layout.column(align=True)
         column.label(text="3. Scene", icon="SCENE_DATA")

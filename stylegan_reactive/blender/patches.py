@@ -99,6 +99,7 @@ def patch_of(scene: bpy.types.Scene) -> dict[str, Any]:
     return {
         "version": 1,
         "checkpoint": checkpoint_of(scene),
+        "label": settings.label,
         "truncation": settings.truncation,
         "truncation_cutoff": None,
         LAYERS: [

@@ -284,6 +284,13 @@ class SGR_Settings(bpy.types.PropertyGroup):
     image: PointerProperty(
         name="Image", type=bpy.types.Image, options=FIXED, description="Where the pictures are written"
     )
+    label: IntProperty(
+        name="Class",
+        min=0,
+        max=65535,
+        options=FIXED,
+        description="What a network that was trained with classes is to paint, counted from 0; others ignore it",
+    )
     truncation: FloatProperty(
         name="Truncation",
         default=0.9,

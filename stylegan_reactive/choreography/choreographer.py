@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import torch
 
+from ..errors import PatchError
 from .latents import frame_latents, seeded_z
 from .noise import NoiseMaps, frame_noise, own_noise, rows_needed
 from .patch import Patch, Values, envelope_at
@@ -30,6 +31,9 @@ class Network(Protocol):
     def z_dim(self) -> int: ...
 
     @property
+    def c_dim(self) -> int: ...
+
+    @property
     def num_ws(self) -> int: ...
 
     @property
@@ -42,7 +46,7 @@ class Network(Protocol):
     def device(self) -> torch.device: ...
 
     @property
-    def mapping(self) -> Callable[[torch.Tensor], torch.Tensor]: ...
+    def mapping(self) -> Callable[..., torch.Tensor]: ...
 
     @property
     def synthesis(self) -> Any: ...  # its noise_constants[i], [h, w], is the saved noise of input i
@@ -98,6 +102,7 @@ class Choreographer:
         self._w_avg = generator.w_avg.detach().to(device="cpu", dtype=torch.float32)
         self._maps = NoiseMaps(self._noise_shapes, generator.device)
         self._latent_of = functools.lru_cache(maxsize=_LATENTS_KEPT)(self._map_seed)
+        check_label(self.patch, generator)
         check_ranges(self.patch, generator.num_ws, self._noise_shapes)
 
     def inputs(self, values: Values) -> FrameInputs:
@@ -119,17 +124,33 @@ class Choreographer:
         # Half as many again as this frame reads: the next knots do not push out those that are still needed.
         self._maps.capacity = rows_needed(patch) * 3 // 2
         with torch.no_grad():
-            ws = frame_latents(patch, values, self._latent_of, self._w_avg, self.generator.num_ws, self._noise_shapes)
+            latent_of = functools.partial(self._latent_of, check_label(patch, self.generator))
+            ws = frame_latents(patch, values, latent_of, self._w_avg, self.generator.num_ws, self._noise_shapes)
             noise = frame_noise(patch, values, self._maps, self._own_noise)
             return FrameInputs(ws.to(self.generator.device), noise)
 
-    def _map_seed(self, seed: int) -> torch.Tensor:
-        """The w of a seed, [w_dim]. Seeds are mapped one by one: in a batch, others could change the last bits."""
+    def _map_seed(self, label: int | None, seed: int) -> torch.Tensor:
+        """The w of a class and a seed, [w_dim]; one by one: in a batch, others could change the last bits."""
         z = seeded_z(seed, self.generator.z_dim).to(self.generator.device)
-        return self.generator.mapping(z)[0, 0].detach().to(device="cpu", dtype=torch.float32)
+        c = None
+        if label is not None:
+            c = torch.zeros(1, self.generator.c_dim, device=z.device)
+            c[0, label] = 1
+        return self.generator.mapping(z, c)[0, 0].detach().to(device="cpu", dtype=torch.float32)
 
     def _own_noise(self, index: int) -> torch.Tensor:
         return own_noise(self.generator.synthesis.noise_constants[index], index, self._noise_shapes[index])
+
+
+def check_label(patch: Patch, generator: Network) -> int | None:
+    """The class to paint, None for a network without classes; raises PatchError if it has no such class."""
+    if not generator.c_dim:
+        return None
+    if patch.label >= generator.c_dim:
+        raise PatchError(
+            f"Patch, label: found {patch.label}, but this network's classes are 0 to {generator.c_dim - 1}."
+        )
+    return patch.label
 
 
 def check_ranges(patch: Patch, num_ws: int, noise_shapes: Shapes) -> None:

@@ -224,6 +224,8 @@ class Patch:
     ----------
     checkpoint
         ``"builtin"`` or the absolute path of a network file.
+    label
+        Number of the class, from 0, for a network with classes; others ignore it.
     truncation
         How far from the average latent pictures may go; 1 leaves latents as they are, 0 is the average picture.
     truncation_cutoff
@@ -239,6 +241,7 @@ class Patch:
     """
 
     checkpoint: str = "builtin"
+    label: int = 0
     truncation: float = 1.0
     truncation_cutoff: int | None = None
     latent_layers: tuple[LatentLayer, ...] = ()
@@ -265,6 +268,7 @@ class Patch:
         noise = checks.array(plain.get("noise_layers", []), "noise_layers", longest=MOST_LAYERS)
         return cls(
             checkpoint=_checkpoint(plain.get("checkpoint", "builtin"), "checkpoint"),
+            label=checks.whole_number(plain.get("label", 0), "label", low=0, high=65535),
             truncation=checks.number(plain.get("truncation", 1.0), "truncation", low=-2.0, high=2.0),
             truncation_cutoff=None
             if cutoff is None

@@ -16,6 +16,7 @@ class TinyNetwork:
     def __init__(self, resolution: int = 256, w_dim: int = 64) -> None:
         self.z_dim = 32
         self.w_dim = w_dim
+        self.c_dim = 0
         self.device = torch.device("cpu")
         self.resolution = (resolution, resolution)
         blocks = resolution.bit_length() - 2
@@ -28,7 +29,10 @@ class TinyNetwork:
         self.synthesis = SimpleNamespace(noise_constants=constants)
         self.w_avg = torch.randn(w_dim, generator=numbers) * 0.1
 
-    def mapping(self, z: torch.Tensor) -> torch.Tensor:
+    def mapping(self, z: torch.Tensor, c: torch.Tensor | None = None) -> torch.Tensor:
+        assert (c is None) == (self.c_dim == 0)
+        if c is not None:
+            z = z + c.argmax(dim=1)
         w = self.w_avg + torch.tanh(z @ self._weight.T * 0.2)
         return w[:, None].expand(-1, self.num_ws, -1)
 

@@ -203,7 +203,7 @@ def test_truncation_comes_last_and_stops_at_its_cutoff(network: Any) -> None:
 def test_layers_without_influence_map_no_seed(network: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     mapped: list[int] = []
     mapping = network.mapping
-    monkeypatch.setattr(network, "mapping", lambda z: mapped.append(1) or mapping(z))
+    monkeypatch.setattr(network, "mapping", lambda *inputs: mapped.append(1) or mapping(*inputs))
     patch = one(LoopLatent((1, 2, 3)), influence=Signal(1.0, "audio_kick"))
     choreographer = Choreographer(patch, network)
     choreographer.inputs({"audio_kick": 0.0, "audio_bars": 0.0})
@@ -232,3 +232,13 @@ def test_a_patch_built_wrongly_in_python_is_refused(network: Any) -> None:
         Choreographer(one(ChromaLatent((1, 2, 3))), network)
     with pytest.raises(PatchError, match=r"latent_layers\.0\.range.*0 to 9"):
         Choreographer(one(StaticLatent(1), range=(10, 12)), network)
+
+
+def test_a_network_with_classes_paints_the_one_asked_for(network: Any) -> None:
+    network.c_dim = 10
+    layers = (LatentLayer(source=StaticLatent(3)),)
+    pictures = [Choreographer(Patch(label=label, latent_layers=layers), network).inputs({}).ws for label in (0, 4)]
+    assert not torch.allclose(*pictures)
+    assert torch.equal(Choreographer(Patch(latent_layers=layers), network).inputs({"label": 4.0}).ws, pictures[1])
+    with pytest.raises(PatchError, match="0 to 9"):
+        Choreographer(Patch(label=10, latent_layers=layers), network)
