@@ -75,6 +75,10 @@ class SynthesisNetwork(nn.Module):
     def map_size(self, layer: str) -> tuple[int, int]:
         """Height and width of a layer's output, without a canvas."""
 
+    def margin(self, layer: str) -> int:
+        """How many pixels of a layer's output lie beyond each border of the picture (StyleGAN 3 has some)."""
+        return 0
+
     @abstractmethod
     def noise_layer(self, index: int) -> str:
         """The layer that reads a noise input."""
