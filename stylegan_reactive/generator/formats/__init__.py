@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Foreign network files: one reader for each kind, which turns plain data into one of our generators' tensors."""

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tensors of a foreign file, each asked for by its name in that file, so that nothing is missed or left over."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...errors import CheckpointError
+from ..base import Generator
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a reader made of a file.
+
+    Attributes
+    ----------
+    generator_class : type
+        The architecture.
+    config : object
+        Of `generator_class.config_class`.
+    state : dict
+        Our names to tensors, float32; "mapping.w_avg" may be missing where the format does not hold it.
+    """
+
+    generator_class: type[Generator]
+    config: Any
+    state: dict[str, Tensor]
+
+
+class Tensors:
+    """A file's tensors by their names in the file.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for the messages.
+    mapping : mapping
+        Name to tensor or numpy array.
+    prefix : str
+        What the names in the file begin with, for the messages.
+    """
+
+    def __init__(self, path: Path, mapping: Mapping[str, Any], prefix: str = "") -> None:
+        self.path = path
+        self.prefix = prefix
+        self.mapping = dict(mapping)
+        self.left = {name for name, value in self.mapping.items() if isinstance(value, Tensor | np.ndarray)}
+
+    def __contains__(self, name: str) -> bool:
+        return self.has(name)
+
+    def has(self, name: str) -> bool:
+        """Whether there is a tensor of this name."""
+        return isinstance(self.mapping.get(name), Tensor | np.ndarray)
+
+    def names(self, pattern: str = ".*") -> list[str]:
+        """The names that match a regular expression as a whole, in the order of the file."""
+        expression = re.compile(pattern)
+        return [name for name in self.mapping if self.has(name) and expression.fullmatch(name)]
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a tensor that must be there."""
+        if not self.has(name):
+            raise self.error(f"it lacks the tensor {self.prefix}{name}. Copy or download it again")
+        return tuple(int(size) for size in self.mapping[name].shape)
+
+    def take(self, name: str, shape: tuple[int | None, ...] | None = None) -> Tensor:
+        """A tensor as a copy in float32.
+
+        Parameters
+        ----------
+        name : str
+            Its name in the file.
+        shape : tuple or None
+            What its shape must be; None in it, or instead of it, allows anything.
+
+        Raises
+        ------
+        CheckpointError
+            If it is missing, has another shape, or does not hold finite numbers.
+        """
+        found = self.shape(name) if shape is None or self.has(name) else None
+        if found is None:
+            raise self.error(f"it lacks the tensor {self.prefix}{name} {listed(shape)}. Copy or download it again")
+        if shape is not None and not fits(found, shape):
+            raise self.error(f"its tensor {self.prefix}{name} has shape {list(found)}; {listed(shape)} was expected")
+        value = self.mapping[name]
+        if isinstance(value, np.ndarray):
+            if value.dtype.kind not in "biuf":
+                raise self.error(f"its tensor {self.prefix}{name} holds no numbers but {value.dtype}")
+            value = torch.from_numpy(np.array(value))
+        if not value.is_floating_point():
+            raise self.error(
+                f"its tensor {self.prefix}{name} holds values of type {str(value.dtype)[6:]}; floating-point "
+                "numbers were expected"
+            )
+        tensor = value.detach().to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+        if not bool(tensor.isfinite().all()):
+            raise self.error(
+                f"its tensor {self.prefix}{name} has values that are not finite numbers (NaN or infinity). The "
+                "network is damaged"
+            )
+        self.left.discard(name)
+        return tensor
+
+    def ignore(self, pattern: str) -> None:
+        """Tensors that a generator has no need for: all whose whole name matches a regular expression."""
+        self.left.difference_update(self.names(pattern))
+
+    def finish(self) -> None:
+        """Refuse what nobody asked for: it would mean that the network is not what we took it for."""
+        if self.left:
+            first = next(name for name in self.mapping if name in self.left)
+            raise self.error(
+                f"it holds {len(self.left)} tensors that its architecture has no place for, first "
+                f"{self.prefix}{first} {list(self.shape(first))}. It is a variant that we do not know"
+            )
+
+    def error(self, reason: str) -> CheckpointError:
+        """What to raise for this file; the reason is a sentence without its full stop."""
+        return CheckpointError(f"{self.path}: {reason}; or choose another file.")
+
+
+def fits(found: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:
+    """Whether a shape is the expected one, where None stands for any size."""
+    return len(found) == len(expected) and all(
+        want is None or size == want for size, want in zip(found, expected, strict=True)
+    )
+
+
+def listed(shape: tuple[int | None, ...] | None) -> str:
+    """A shape in words."""
+    return f"[{', '.join('any' if size is None else str(size) for size in shape or ())}]"
