@@ -79,6 +79,12 @@ class SynthesisNetwork(nn.Module):
         """How many pixels of a layer's output lie beyond each border of the picture (StyleGAN 3 has some)."""
         return 0
 
+    def margins(self) -> dict[tuple[str, str], int]:
+        """The margin of what each layer gives, and of what it reads: that is what the layer before it gave."""
+        names = self.layer_names
+        given = {(name, "output"): self.margin(name) for name in names}
+        return given | {(name, "input"): self.margin(names[max(0, index - 1)]) for index, name in enumerate(names)}
+
     @abstractmethod
     def noise_layer(self, index: int) -> str:
         """The layer that reads a noise input."""
@@ -158,6 +164,7 @@ class SynthesisNetwork(nn.Module):
                 raise ValueError("a canvas and an early stop cannot be had at once")
         if len(ws) > 1 and controls.weights_differ:
             return self.run_one_by_one(ws, noise, controls, canvas, stop, transform)
+        controls.margins = self.margins() if controls.bends else {}
         with torch.set_grad_enabled(ws.requires_grad and torch.is_grad_enabled()):
             maps = self.noise_inputs(noise, len(ws), canvas)
             picture = self.paint(ws, maps, controls, canvas, stop, transform)

@@ -7,7 +7,7 @@ it uses. Nothing is ever changed in the network itself, so nothing has to be res
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from torch import Tensor
@@ -20,7 +20,8 @@ class Bend(Protocol):
     def layer(self) -> str: ...
     @property
     def side(self) -> str: ...  # "input" or "output"
-    def __call__(self, x: Tensor) -> Tensor: ...  # [batch, channels, h, w] -> the same shape; x is not changed
+    # [batch, channels, h, w] -> the same shape; x is not changed. margin: pixels of the map beyond the picture's border
+    def __call__(self, x: Tensor, margin: int = 0) -> Tensor: ...
     def sample(self, index: int) -> Bend: ...  # the same for one sample of the batch
 
 
@@ -81,19 +82,24 @@ class Controls:
             self.rewrites.setdefault(rewrite.layer, []).append(rewrite)
         self.keep = frozenset(keep)
         self.features: dict[str, Tensor] = {}
+        self.margins: Mapping[tuple[str, str], int] = {}  # of layers and sides, set by the network
 
     def enter(self, layer: str, x: Tensor) -> Tensor:
         """What the layer is to read in place of x.  [batch, channels, h, w]"""
-        for bend in self.bends.get((layer, "input"), ()):
-            x = bend(x)
-        return x
+        return self.bent(layer, "input", x)
 
     def leave(self, layer: str, x: Tensor) -> Tensor:
         """What is to be taken for the layer's output x.  [batch, channels, h, w]"""
-        for bend in self.bends.get((layer, "output"), ()):
-            x = bend(x)
+        x = self.bent(layer, "output", x)
         if layer in self.keep:
             self.features[layer] = x.float().clone().contiguous()
+        return x
+
+    def bent(self, layer: str, side: str, x: Tensor) -> Tensor:
+        """A map after the bends of one side of a layer."""
+        margin = self.margins.get((layer, side), 0)
+        for bend in self.bends.get((layer, side), ()):
+            x = bend(x, margin) if margin else bend(x)
         return x
 
     def weight(self, layer: str, weight: Tensor) -> Tensor:
