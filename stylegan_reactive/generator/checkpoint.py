@@ -1,32 +1,55 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reading and writing our own generator files: safetensors with the architecture as JSON in the metadata.
+"""Reading any generator file, and writing our own: safetensors with the architecture as JSON in the metadata.
 
-safetensors (https://github.com/huggingface/safetensors) holds tensors and strings and nothing that could be run. A file
-is believed in nothing: its architecture is checked first, then the name and shape of every tensor against what that
-architecture needs, then the values. Until all of that has passed, no memory for the network has been taken.
+safetensors (https://github.com/huggingface/safetensors) holds tensors and strings and nothing that could be run. Other
+files are read as plain data (`unpickle`) and by the readers in `formats`. What a file is, its content tells, never its
+name. It is believed in nothing: the architecture is checked first, then the name and shape of every tensor against what
+that architecture needs, then the values. Until all of that has passed, no memory for the network has been taken.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
+import os
 import struct
+import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from ..errors import CheckpointError
-from .layers import filter_kernel
-from .mapping import MappingConfig
-from .stylegan2 import StyleGAN2, StyleGAN2Config
+from .architectures import ARCHITECTURES, build, config_from_json, config_to_json
+from .base import Generator
+from .formats import READERS
+from .formats.tensors import Reading, expected_shapes
+from .unpickle import DATA_ERRORS, described, read_pickle
 
 FORMAT = "stylegan_reactive.generator"
 FORMAT_VERSION = "1"
 FLOATING_TYPES = ("F16", "BF16", "F32", "F64")
+AVERAGED_SAMPLES = 4096
+KNOWN_KINDS = (
+    "NVIDIA's .pkl of StyleGAN 1, 2, 2-ADA and 3, .pt and .pth files of their PyTorch ports, and .safetensors files "
+    "that this extension wrote"
+)
+# How files begin that are often taken for networks, and what to do about it.
+OTHER_KINDS = (
+    (b"version https://git-lfs", "is only a pointer to a large file, as git leaves it; run `git lfs pull` to fetch it"),
+    (b"\x1f\x8b", "is compressed with gzip; unpack it first"),
+    (b"BZh", "is compressed with bzip2; unpack it first"),
+    (b"\xfd7zXZ", "is compressed with xz; unpack it first"),
+    (b"7z\xbc\xaf", "is a 7z archive; unpack it first"),
+    (b"Rar!", "is a RAR archive; unpack it first"),
+    (b"\x89HDF", "is an HDF5 file, which holds no network that we know"),
+    (b"\x89PNG", "is a picture"),
+    (b"\xff\xd8\xff", "is a picture"),
+    (b"\x93NUMPY", "is a numpy array, not a network"),
+)
 
 
 def builtin_checkpoint() -> Path:
@@ -34,13 +57,14 @@ def builtin_checkpoint() -> Path:
     return Path(__file__).resolve().parent.parent / "assets" / "generator.safetensors"
 
 
-def load_generator(path: str | Path, device: str | torch.device = "cpu") -> StyleGAN2:
-    """Read a generator from a file.
+def load_generator(path: str | Path, device: str | torch.device = "cpu") -> Generator:
+    """Read a generator from a file, without running anything from it.
 
     Parameters
     ----------
     path : str or Path
-        A ``.safetensors`` file written by `save_generator`, with weights in half or single precision.
+        A ``.safetensors`` file written by `save_generator`, a pickle of NVIDIA's (PyTorch or TensorFlow), or a file
+        of one of the PyTorch ports.
     device : str or torch.device
         Where the generator is to live and compute, in single precision.
 
@@ -51,33 +75,142 @@ def load_generator(path: str | Path, device: str | torch.device = "cpu") -> Styl
         exactly the tensors of the architecture that it names, with finite values.
     """
     path = Path(path)
+    beginning = read_beginning(path)
+    if beginning[4:9] == b"\0\0\0\0{":  # the header's length in 8 bytes, then the header
+        generator = load_safetensors(path)
+    else:
+        check_kind(path, beginning)
+        generator = complete(path, read_foreign(path))
+    return generator.to(device)
+
+
+def read_beginning(path: Path) -> bytes:
+    """The first bytes of a file that must be one."""
+    if not path.exists():
+        raise CheckpointError(f"There is no generator file at {path}. Choose an existing file.")
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder. Choose the network file in it.")
     if not path.is_file():
-        raise CheckpointError(f"There is no generator file at {path}. Choose an existing .safetensors file.")
-    size = path.stat().st_size
-    if size == 0:
+        raise CheckpointError(f"{path} is no ordinary file. Choose a network file.")
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(512)
+    except OSError as error:
+        raise CheckpointError(
+            f"The generator file {path} cannot be opened ({error.strerror or error}). Allow reading it, or choose "
+            "another file."
+        ) from error
+    if not beginning:
         raise CheckpointError(f"The generator file {path} is empty. Copy or download it again.")
+    return beginning
+
+
+def check_kind(path: Path, beginning: bytes) -> None:
+    """Name files that are often mistaken for networks."""
+    text = beginning.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if text.startswith((b"<!doctype", b"<html", b"<head", b"<?xml", b"<body", b"<script")):
+        raise CheckpointError(
+            f"{path} is a web page, not a network: the download gave a page instead of the file. Open it in a browser "
+            "to read why (a limit, a login, a question), and download the file again."
+        )
+    for sign, meaning in OTHER_KINDS:
+        if beginning.startswith(sign):
+            raise CheckpointError(f"{path} {meaning}. Choose a network file: {KNOWN_KINDS}.")
+
+
+def load_safetensors(path: Path) -> Generator:
+    """A file of our own."""
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
-            config = read_config(path, file.metadata())
-            with torch.device("meta"):
-                generator = StyleGAN2(config)
-            expected = {name: tuple(tensor.shape) for name, tensor in generator.state_dict().items()}
+            generator_class, config = read_config(path, file.metadata())
+            expected = expected_shapes(generator_class, config)
             check_header(path, file, expected)
             state = {name: read_tensor(path, file, name) for name in expected}
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
             f"{path} cannot be read as a safetensors file ({error}). It is cut short, damaged or of another kind: "
-            f"it has {size} bytes. Copy or download it again, or choose another file."
+            f"it has {path.stat().st_size} bytes. Copy or download it again, or choose another file."
         ) from error
-    generator.load_state_dict(state, assign=True)
-    for module in generator.modules():  # what is not stored was made on the meta device and has no values yet
-        if isinstance(getattr(module, "kernel", None), Tensor):
-            module.kernel = filter_kernel(config.resample_taps)
-    return generator.requires_grad_(False).eval().to(device)
+    return build(generator_class, config, state)
 
 
-def save_generator(generator: StyleGAN2, path: str | Path, *, half: bool = True) -> None:
+def read_foreign(path: Path) -> Reading:
+    """Any other file, by the first reader that recognises it."""
+    data = read_pickle(path)
+    try:
+        for reader in READERS:
+            if reader.recognise(data):
+                return reader.read(data, path)
+    except CheckpointError:
+        raise
+    except DATA_ERRORS as error:  # wrong kinds of values where a reader looked for others
+        raise CheckpointError(
+            f"{path} looks like a network, but its description cannot be used ({str(error)[:300]}). Copy or download "
+            "it again, or choose another file."
+        ) from error
+    raise CheckpointError(
+        f"{path} holds {described(data)}, and none of the networks that we know: {KNOWN_KINDS}. Choose another file."
+    )
+
+
+def complete(path: Path, reading: Reading) -> Generator:
+    """The generator of a reading, its average w computed if the file has none."""
+    try:
+        expected = expected_shapes(reading.generator_class, reading.config)
+    except ValueError as error:
+        raise CheckpointError(f"{path} describes an impossible network ({error}). Choose another file.") from error
+    state = dict(reading.state)
+    averaged = "mapping.w_avg" in state
+    if not averaged:
+        state["mapping.w_avg"] = torch.zeros(expected["mapping.w_avg"])
+    for name in sorted(expected.keys() ^ state.keys()):
+        problem = "lacks" if name in expected else "has no place for"
+        raise CheckpointError(f"{path}: the network {problem} the tensor {name}. It is a variant that we do not know.")
+    for name, shape in expected.items():
+        if tuple(state[name].shape) != shape:
+            raise CheckpointError(
+                f"{path}: tensor {name} has shape {list(state[name].shape)}; {list(shape)} was expected. "
+                "Choose another file."
+            )
+        check_finite(path, name, state[name])  # a conversion may have left what single precision can hold
+    generator = build(reading.generator_class, reading.config, state)
+    if not averaged:
+        generator.mapping.w_avg.copy_(average_w(generator))
+        check_finite(path, "mapping.w_avg", generator.w_avg)
+    return generator
+
+
+@torch.no_grad()
+def average_w(generator: Generator) -> Tensor:
+    """The mean w of many seeded z, of all classes alike.  [w_dim]"""
+    random = np.random.RandomState(0)
+    z = torch.from_numpy(random.standard_normal((AVERAGED_SAMPLES, generator.z_dim)).astype(np.float32))
+    total = torch.zeros(generator.w_dim, dtype=torch.float64)
+    for start in range(0, AVERAGED_SAMPLES, 256):
+        c = None
+        if generator.c_dim:
+            c = torch.eye(generator.c_dim)[torch.arange(start, start + 256) % generator.c_dim]
+        total += generator.mapping(z[start : start + 256], c)[:, 0].double().sum(dim=0)
+    return (total / AVERAGED_SAMPLES).float()
+
+
+def convert(source: str | Path, target: str | Path, *, half: bool = True) -> Generator:
+    """Write any generator file as one of our own; `half` stores 16 instead of 32 bits per value.
+
+    Raises
+    ------
+    CheckpointError
+        If the source cannot be read or the target cannot be written.
+    """
+    generator = load_generator(source)
+    save_generator(generator, target, half=half)
+    return generator
+
+
+def save_generator(generator: Generator, path: str | Path, *, half: bool = True) -> None:
     """Write a generator to a file that `load_generator` reads; `half` stores 16 instead of 32 bits per value.
+
+    The file is either written as a whole or stays as it was.
 
     Raises
     ------
@@ -92,12 +225,27 @@ def save_generator(generator: StyleGAN2, path: str | Path, *, half: bool = True)
         "format": FORMAT,
         "version": FORMAT_VERSION,
         "architecture": generator.architecture,
-        "config": json.dumps(dataclasses.asdict(generator.config)),
+        "config": config_to_json(generator.config),
     }
     try:
-        Path(path).write_bytes(in_order(save(state, metadata)))
+        write_whole(Path(path), in_order(save(state, metadata)))
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"The generator cannot be written to {path} ({error}). Choose another place.") from error
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file beside its place and then move it there."""
+    number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(number, "wb") as file:
+            file.write(data)
+        umask = os.umask(0)  # a temporary file is private; the written one is to be like any other
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
 
 
 def in_order(data: bytes) -> bytes:
@@ -111,7 +259,7 @@ def in_order(data: bytes) -> bytes:
     return struct.pack("<Q", len(header)) + header + data[8 + length :]
 
 
-def read_config(path: Path, metadata: dict[str, str] | None) -> StyleGAN2Config:
+def read_config(path: Path, metadata: dict[str, str] | None) -> tuple[type[Generator], Any]:
     """The architecture that the metadata names."""
     metadata = metadata or {}
     if metadata.get("format") != FORMAT:
@@ -124,22 +272,18 @@ def read_config(path: Path, metadata: dict[str, str] | None) -> StyleGAN2Config:
             f'{path} has version "{metadata.get("version")}" of the generator format; this extension reads version '
             f"{FORMAT_VERSION}. Update the extension, or choose another file."
         )
-    if metadata.get("architecture") != StyleGAN2.architecture:
+    generator_class = ARCHITECTURES.get(metadata.get("architecture", ""))
+    if generator_class is None:
         raise CheckpointError(
             f'{path} holds a generator of architecture "{metadata.get("architecture")}"; '
-            f'this extension knows "{StyleGAN2.architecture}". Choose another file.'
+            f"this extension knows {', '.join(ARCHITECTURES)}. Choose another file."
         )
     try:
-        values: dict[str, Any] = json.loads(metadata.get("config", ""))
-        values["channels"] = tuple(values["channels"])
-        values["resample_taps"] = tuple(values["resample_taps"])
-        values["mapping"]["widths"] = tuple(values["mapping"]["widths"])
-        values["mapping"] = MappingConfig(**values["mapping"])
-        return StyleGAN2Config(**values)
+        return generator_class, config_from_json(generator_class.config_class, metadata.get("config", ""))
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise CheckpointError(
-            f'{path} describes its architecture wrongly: "config" in its metadata is not a StyleGAN2 ({error}). '
-            "Copy or download it again, or choose another file."
+            f'{path} describes its architecture wrongly: "config" in its metadata is not a '
+            f"{generator_class.__name__} ({error}). Copy or download it again, or choose another file."
         ) from error
 
 

@@ -39,9 +39,9 @@ STORAGE_TYPES = {
 def checked_shape(shape: Any) -> tuple[int, ...]:
     """A shape from a file: a short tuple of whole numbers that are not negative."""
     if not isinstance(shape, tuple | list) or len(shape) > MAX_DIMENSIONS:
-        raise PickleError(f"it has an array whose shape is {str(shape)[:80]}")
+        raise PickleError("it has an array whose shape is no short list of numbers")
     if not all(type(size) is int and 0 <= size <= MAX_ELEMENTS for size in shape):
-        raise PickleError(f"it has an array of impossible shape {str(list(shape))[:80]}")
+        raise PickleError("it has an array with a size that is negative, enormous or no number")
     if math.prod(max(size, 1) for size in shape) > MAX_ELEMENTS:
         raise PickleError(f"it has an array of impossible shape {list(shape)}")
     return tuple(shape)
@@ -148,10 +148,10 @@ class Storage:
         self.values = values
 
 
-def storage_from(raw: memoryview, dtype: torch.dtype, numel: Any, budget: Budget, *, swap: bool = False) -> Storage:
+def storage_from(raw: memoryview, dtype: torch.dtype, numel: int, budget: Budget, *, swap: bool = False) -> Storage:
     """A storage over bytes of the file, copied only if it lies askew in memory or is in another byte order."""
-    if type(numel) is not int or numel < 0 or numel * dtype.itemsize != len(raw):
-        raise PickleError(f"it has a storage of {str(numel)[:40]} numbers of {dtype} with {len(raw)} bytes")
+    if numel * dtype.itemsize != len(raw):
+        raise PickleError(f"it has a storage of {numel:.6g} numbers of {dtype} with {len(raw)} bytes")
     if numel == 0:
         return Storage(torch.empty(0, dtype=dtype))
     address = np.frombuffer(raw, np.uint8).__array_interface__["data"][0]
@@ -169,8 +169,8 @@ def rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *rest: Any
     if not isinstance(storage, Storage):
         raise PickleError("it has a tensor without a storage")
     size, stride = checked_shape(size), checked_shape(stride)
-    if len(size) != len(stride) or type(offset) is not int or offset < 0:
-        raise PickleError(f"it has a tensor {list(size)} with strides {list(stride)} from {str(offset)[:40]} on")
+    if len(size) != len(stride) or type(offset) is not int or not 0 <= offset <= MAX_ELEMENTS:
+        raise PickleError(f"it has a tensor {list(size)} with strides {list(stride)} that begins nowhere")
     count = math.prod(size)
     last = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True)) if count else 0
     if count > len(storage.values) or last >= max(len(storage.values), 1):

@@ -36,8 +36,13 @@ def storage_request(identifier: Any) -> tuple[torch.dtype, str, int]:
     if not isinstance(identifier, tuple) or len(identifier) < 5 or identifier[0] != "storage":
         raise PickleError("it refers to something outside of itself that is no storage")
     _, kind, key, _, numel, *view = identifier
-    if not isinstance(kind, StorageType) or not isinstance(key, str) or type(numel) is not int or numel < 0:
-        raise PickleError(f"it has a storage of a kind that is not known ({str(kind)[:80]})")
+    if (
+        not isinstance(kind, StorageType)
+        or not isinstance(key, str)
+        or type(numel) is not int
+        or not 0 <= numel < 1 << 48
+    ):
+        raise PickleError("it has a storage of a kind that is not known")
     if any(part is not None for part in view):
         raise PickleError("it has a storage that is a view of another one, as only very old files have")
     return kind.dtype, key, numel

@@ -54,6 +54,21 @@ DATA_ERRORS = (
 )
 
 
+def described(data: Any) -> str:
+    """What plain data are, in few words, for a message."""
+    if isinstance(data, dict):
+        names = [key[:40] for key in data if isinstance(key, str)][:6]
+        return f"a dictionary with {len(data)} entries ({', '.join(names)}{', ...' if len(data) > len(names) else ''})"
+    if isinstance(data, list | tuple):
+        kinds = [described(value) if not isinstance(value, dict | list | tuple) else "others" for value in data[:3]]
+        return f"a sequence of {len(data)} ({', '.join(kinds)})"
+    if isinstance(data, PersistentObject):
+        return f"a {data.class_name[:60]}"
+    if isinstance(data, PlainObject):
+        return f"an object of {data.module[:60]}.{data.name[:60]}"
+    return f"a {type(data).__name__}"
+
+
 class PersistentObject:
     """A module out of an NVIDIA PyTorch pickle.
 

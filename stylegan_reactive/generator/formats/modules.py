@@ -26,6 +26,12 @@ def is_module(value: object) -> bool:
     )
 
 
+def generator_module(data: object) -> Module | None:
+    """The generator of an NVIDIA PyTorch pickle: the average one, or the current one, or the file's only one."""
+    networks = [data.get("G_ema"), data.get("G")] if isinstance(data, dict) else [data]
+    return next((Module(network) for network in networks if is_module(network)), None)
+
+
 class Module:
     """A module out of a pickle; nothing but its data.
 
@@ -39,7 +45,7 @@ class Module:
 
     def __init__(self, value: Any) -> None:
         if not is_module(value):
-            raise PickleError(f"{str(value)[:80]} is no module")
+            raise PickleError(f"there is a {type(value).__name__} where a module should be")
         self.class_name: str = value.class_name if isinstance(value, PersistentObject) else value.name
         self.state: dict[str, Any] = value.state
 

@@ -16,6 +16,8 @@ from torch import Tensor
 from ...errors import CheckpointError
 from ..base import Generator
 
+NUMBERS = (Tensor, np.ndarray, float)  # TensorFlow's files hold single numbers as such
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -36,6 +38,19 @@ class Reading:
     state: dict[str, Tensor]
 
 
+def expected_shapes(generator_class: type[Generator], config: Any) -> dict[str, tuple[int, ...]]:
+    """Every stored tensor of a generator with its shape; no memory is taken for them.
+
+    Raises
+    ------
+    ValueError
+        If there is no such generator.
+    """
+    with torch.device("meta"):
+        generator = generator_class(config)  # type: ignore[call-arg]
+    return {name: tuple(tensor.shape) for name, tensor in generator.state_dict().items()}
+
+
 class Tensors:
     """A file's tensors by their names in the file.
 
@@ -44,7 +59,7 @@ class Tensors:
     path : Path
         The file, for the messages.
     mapping : mapping
-        Name to tensor or numpy array.
+        Name to tensor, numpy array or float.
     prefix : str
         What the names in the file begin with, for the messages.
     """
@@ -53,14 +68,14 @@ class Tensors:
         self.path = path
         self.prefix = prefix
         self.mapping = dict(mapping)
-        self.left = {name for name, value in self.mapping.items() if isinstance(value, Tensor | np.ndarray)}
+        self.left = {name for name, value in self.mapping.items() if isinstance(value, NUMBERS)}
 
     def __contains__(self, name: str) -> bool:
         return self.has(name)
 
     def has(self, name: str) -> bool:
         """Whether there is a tensor of this name."""
-        return isinstance(self.mapping.get(name), Tensor | np.ndarray)
+        return isinstance(self.mapping.get(name), NUMBERS)
 
     def names(self, pattern: str = ".*") -> list[str]:
         """The names that match a regular expression as a whole, in the order of the file."""
@@ -71,7 +86,7 @@ class Tensors:
         """The shape of a tensor that must be there."""
         if not self.has(name):
             raise self.error(f"it lacks the tensor {self.prefix}{name}. Copy or download it again")
-        return tuple(int(size) for size in self.mapping[name].shape)
+        return tuple(int(size) for size in np.shape(self.mapping[name]))
 
     def take(self, name: str, shape: tuple[int | None, ...] | None = None) -> Tensor:
         """A tensor as a copy in float32.
@@ -94,7 +109,9 @@ class Tensors:
         if shape is not None and not fits(found, shape):
             raise self.error(f"its tensor {self.prefix}{name} has shape {list(found)}; {listed(shape)} was expected")
         value = self.mapping[name]
-        if isinstance(value, np.ndarray):
+        if isinstance(value, float):
+            value = torch.tensor(value)
+        elif isinstance(value, np.ndarray):
             if value.dtype.kind not in "biuf":
                 raise self.error(f"its tensor {self.prefix}{name} holds no numbers but {value.dtype}")
             value = torch.from_numpy(np.array(value))
