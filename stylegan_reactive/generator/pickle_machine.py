@@ -28,10 +28,17 @@ class PickleError(ValueError):
 
 
 class Budget:
-    """How many bytes stand-ins may copy: what legitimate data needs, however often a hostile file refers to it."""
+    """What reading a file may cost, however often it refers to its own data: bytes that stand-ins copy, and operations.
+
+    Parameters
+    ----------
+    size : int
+        The file's bytes.
+    """
 
     def __init__(self, size: int) -> None:
         self.left = 3 * size + (1 << 20)
+        self.operations = MAX_OPERATIONS
 
     def spend(self, count: int) -> None:
         """Take count bytes of it."""
@@ -117,8 +124,10 @@ class PickleMachine:
     ----------
     data : memoryview
         The buffer.
+    budget : Budget
+        Of the whole file; pickles inside of pickles share it.
     find_global : callable
-        (module, name) to a `Known` or a `PlainGlobal`.
+        (module, name) to a `Known`, a `PlainGlobal` or another value that is safe to hold.
     persistent : callable
         A persistent id to its value.
     position : int
@@ -128,11 +137,13 @@ class PickleMachine:
     def __init__(
         self,
         data: memoryview,
-        find_global: Callable[[str, str], Known | PlainGlobal],
+        budget: Budget,
+        find_global: Callable[[str, str], Any] = PlainGlobal,
         persistent: Callable[[Any], Any] = refuse_persistent,
         position: int = 0,
     ) -> None:
         self.data = data
+        self.budget = budget
         self.find_global = find_global
         self.persistent = persistent
         self.position = position
@@ -142,15 +153,16 @@ class PickleMachine:
 
     def run(self) -> Any:
         """The value that the pickle describes; PickleError, or another error from bad data, if there is none."""
-        for _ in range(MAX_OPERATIONS):
+        for count in range(self.budget.operations):
             code = self.read(1)[0]
             if code == STOP:
+                self.budget.operations -= count
                 return self.pop()
             operation = OPERATIONS.get(code)
             if operation is None:
                 raise PickleError(f"there is no operation {code:#04x} (at byte {self.position - 1}), or none we allow")
             operation(self)
-        raise PickleError(f"it has more than {MAX_OPERATIONS} operations, far more than a network needs")
+        raise PickleError(f"it takes more than {MAX_OPERATIONS} operations, far more than a network needs")
 
     # Reading the stream
 

@@ -62,32 +62,32 @@ class LegacyFile:
         self.storages: dict[str, Storage] = {}
 
     def read(self, find_global: FindGlobal) -> Any:
-        header = self.machine()
-        if header.run() != LEGACY_MAGIC or self.next(header).run() != LEGACY_VERSION:
+        magic, position = self.value(0)
+        version, position = self.value(position)
+        if magic != LEGACY_MAGIC or version != LEGACY_VERSION:
             raise PickleError("it is not in a version of PyTorch's format that we know")
-        system = self.next(header).run()
+        system, start = self.value(position)
         if not isinstance(system, dict):
             raise PickleError("it does not tell the system that wrote it")
-        start = header.position
         names = storage_globals()
         skim = self.machine(start, lambda module, name: names.get((module, name)) or PlainGlobal(module, name))
         skim.persistent = self.note
         skim.run()
-        keys = self.next(skim).run()
+        keys, position = self.value(skim.position)
         if not isinstance(keys, list):
             raise PickleError("it does not list its storages")
-        self.read_storages(keys, skim.position, swap=system.get("little_endian") is False)
+        self.read_storages(keys, position, swap=system.get("little_endian") is False)
         machine = self.machine(start, find_global)
         machine.persistent = self.storage
         return machine.run()
 
-    def machine(self, position: int = 0, find_global: FindGlobal = PlainGlobal) -> PickleMachine:
-        return PickleMachine(self.data, find_global, position=position)
+    def machine(self, position: int, find_global: FindGlobal = PlainGlobal) -> PickleMachine:
+        return PickleMachine(self.data, self.budget, find_global, position=position)
 
-    def next(self, machine: PickleMachine) -> PickleMachine:
-        """The same machine for the pickle that follows."""
-        machine.__init__(self.data, machine.find_global, position=machine.position)  # type: ignore[misc]
-        return machine
+    def value(self, position: int) -> tuple[Any, int]:
+        """The pickle at a position, nothing in it known, and where the next one begins."""
+        machine = self.machine(position)
+        return machine.run(), machine.position
 
     def note(self, identifier: Any) -> PlainGlobal:
         dtype, key, numel = storage_request(identifier)
@@ -162,7 +162,7 @@ class ZipArchive:
         if order not in (b"little", b"big"):
             raise PickleError(f"it has an unknown byte order {order[:20]!r}")
         self.swap = order == b"big"
-        machine = PickleMachine(self.content("data.pkl"), find_global, self.storage)
+        machine = PickleMachine(self.content("data.pkl"), self.budget, find_global, self.storage)
         return machine.run()
 
     def content(self, name: str) -> memoryview:

@@ -114,7 +114,7 @@ class PlainStandIns:
         if not isinstance(pairs, list | tuple) or not all(isinstance(pair, list | tuple) for pair in pairs):
             raise PickleError("it has a dictionary that is not made of pairs")
         self.budget.spend(len(pairs))
-        machine = PickleMachine(memoryview(b""), PlainGlobal)
+        machine = PickleMachine(memoryview(b""), self.budget)
         result: dict[Any, Any] = {}
         machine.push(result)
         machine.set_items([part for key, value in pairs for part in (key, value)])
@@ -148,6 +148,13 @@ class PlainStandIns:
         return values
 
 
+def rebuild_from_type(rebuild: Any, kind: Any, args: Any, state: Any) -> Any:
+    """For torch._tensor._rebuild_from_type_v2 (tensors of a class of their own, or with attributes): a plain tensor."""
+    if not isinstance(rebuild, Known) or not isinstance(args, tuple):
+        return PlainObject("torch._tensor", "_rebuild_from_type_v2", (rebuild, kind, args, state))
+    return rebuild.call(*args)
+
+
 def reconstruct_object(kind: Any, base: Any = None, state: Any = None) -> Any:
     """For copyreg._reconstructor (objects of protocols 0 and 1): what NEWOBJ would give."""
     if isinstance(kind, PlainGlobal):
@@ -168,6 +175,7 @@ def allowed_globals(budget: Budget) -> dict[tuple[str, str], Known | StorageType
         ("torch._utils", "_rebuild_tensor_v3"): rebuild_typed_tensor,
         ("torch._utils", "_rebuild_parameter"): rebuild_parameter,
         ("torch._utils", "_rebuild_parameter_with_state"): rebuild_parameter,
+        ("torch._tensor", "_rebuild_from_type_v2"): rebuild_from_type,
         ("torch", "Size"): plain.sequence,
         ("collections", "OrderedDict"): plain.dictionary,
         ("collections", "defaultdict"): plain.default_dictionary,
@@ -233,7 +241,7 @@ def read_stream(path: Path, data: memoryview) -> Any:
 
     if bytes(data[:4]) == b"PK\x03\x04":
         return ZipArchive(path, data, budget).read(find)
-    machine = PickleMachine(data, find)
+    machine = PickleMachine(data, budget, find)
     value = machine.run()
     if type(value) is int and value == LEGACY_MAGIC:
         return LegacyFile(data, budget).read(find)

@@ -19,7 +19,7 @@ from ..mapping import MappingConfig
 from ..stylegan2 import StyleGAN2, StyleGAN2Config
 from .filters import filter_taps
 from .modules import Module, generator_module
-from .tensors import Reading, Tensors, expected_shapes
+from .tensors import Reading, Tensors, expected_shapes, shown
 
 KNOWN_CLASSES = {
     "Generator",
@@ -67,7 +67,7 @@ def read(data: object, path: Path) -> Reading:
         img_channels=tensors.shape(f"synthesis.b{resolutions[-1]}.torgb.weight")[0],
         conv_clamp=conv_clamp([*layers, *colours], tensors),
         connection=connection(blocks, tensors),
-        resample_taps=resample_taps(tensors),
+        resample_taps=resample_taps(module, tensors),
         noise=same([layer.get("use_noise") for layer in layers], "use_noise", (True, False), tensors),
     )
     expected = expected_shapes(StyleGAN2, config)
@@ -95,10 +95,9 @@ def same(values: Iterable[Any], name: str, allowed: Iterable[Any], tensors: Tens
     known = list(allowed)
     for value in found:
         if not any(type(value) is type(one) and value == one for one in known):
-            shown = repr(value)[:40] if isinstance(value, str | int | float) or value is None else type(value).__name__
             raise tensors.error(
-                f"its layers have {name} = {shown}; {' or '.join(map(repr, known))} was expected. It is a variant "
-                "that we do not know"
+                f"its layers have {name} = {shown(value)}; {' or '.join(map(repr, known))} was expected. It is a "
+                "variant that we do not know"
             )
     if any(value != found[0] for value in found):
         raise tensors.error(f"its layers have different {name}. It is a variant that we do not know")
@@ -205,11 +204,11 @@ def connection(blocks: list[Module], tensors: Tensors) -> str:
     return found
 
 
-def resample_taps(tensors: Tensors) -> tuple[float, ...]:
+def resample_taps(module: Module, tensors: Tensors) -> tuple[float, ...]:
     """The one filter of all layers."""
     names = tensors.names(r"synthesis\..*\.resample_filter")
-    if not names:
-        raise tensors.error("it has no resample_filter, so that we cannot know how it doubles its size")
+    filtering = [path for path, inner in module.walk() if inner.class_name in ("SynthesisBlock", "SynthesisLayer")]
+    names += [f"{path}.resample_filter" for path in filtering if f"{path}.resample_filter" not in names]
     first = tensors.take(names[0])
     for name in names[1:]:
         value = tensors.take(name)

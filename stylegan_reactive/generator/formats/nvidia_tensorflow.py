@@ -19,7 +19,7 @@ from torch import Tensor
 from ..mapping import MappingConfig
 from ..stylegan2 import StyleGAN2, StyleGAN2Config
 from ..unpickle import PlainObject
-from .tensors import Reading, Tensors
+from .tensors import Reading, Tensors, shown
 
 SIGN = "synthesis/4x4/Conv/mod_weight"  # a StyleGAN 1 has "StyleMod" instead
 REQUIRED_SETTINGS: dict[str, Any] = {
@@ -121,8 +121,7 @@ def check_settings(settings: dict[str, Any], tensors: Tensors) -> None:
     for name, expected in REQUIRED_SETTINGS.items():
         value = settings.get(name, expected)
         if not (type(value) is type(expected) and value == expected):
-            shown = value[:40] if isinstance(value, str) else type(value).__name__
-            raise tensors.error(f"it was made with {name} = {shown}; only {expected} is known to us")
+            raise tensors.error(f"it was made with {name} = {shown(value)}; only {expected} is known to us")
 
 
 def growing_to_orig(tensors: Tensors) -> None:

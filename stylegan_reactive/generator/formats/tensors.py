@@ -154,6 +154,15 @@ def fits(found: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:
     )
 
 
+def shown(value: Any) -> str:
+    """A plain value out of a file, for a message; never a structure, which may refer to itself without end."""
+    if isinstance(value, str | int | float) or value is None:
+        return repr(value)[:60]
+    if isinstance(value, list | tuple) and all(isinstance(part, int | float) for part in value[:16]):
+        return f"[{', '.join(repr(part)[:20] for part in value[:16])}{', ...' if len(value) > 16 else ''}]"
+    return f"a {type(value).__name__}"
+
+
 def listed(shape: tuple[int | None, ...] | None) -> str:
     """A shape in words."""
     return f"[{', '.join('any' if size is None else str(size) for size in shape or ())}]"
