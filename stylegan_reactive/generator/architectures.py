@@ -13,9 +13,14 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from .base import Generator
+from .lucidrains import Lucidrains
+from .stylegan1 import StyleGAN1
 from .stylegan2 import StyleGAN2
+from .stylegan3 import StyleGAN3
 
-ARCHITECTURES: dict[str, type[Generator]] = {generator.architecture: generator for generator in (StyleGAN2,)}
+ARCHITECTURES: dict[str, type[Generator]] = {
+    generator.architecture: generator for generator in (StyleGAN1, StyleGAN2, Lucidrains)
+}
 
 
 def config_to_json(config: Any) -> str:

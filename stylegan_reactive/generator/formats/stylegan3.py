@@ -18,7 +18,6 @@ from .modules import Module, generator_module
 from .nvidia_pytorch import mapping_config
 from .tensors import Reading, Tensors, expected_shapes
 
-
 KNOWN_CLASSES = {
     "Generator",
     "MappingNetwork",
