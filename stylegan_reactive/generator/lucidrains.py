@@ -139,6 +139,20 @@ class ToRGB(nn.Module):
         return F.conv2d(x * self.affine(w)[:, :, None, None], weight)
 
 
+class Convolution(nn.Module):
+    """A plain convolution that keeps the size."""
+
+    def __init__(self, channels_in: int, channels_out: int, size: int, *, groups: int = 1, bias: bool = True) -> None:
+        super().__init__()
+        self.groups = groups
+        self.weight = nn.Parameter(torch.randn(channels_out, channels_in // groups, size, size))
+        self.bias = nn.Parameter(torch.zeros(channels_out)) if bias else None
+
+    def forward(self, x: Tensor, weight: Tensor | None = None) -> Tensor:
+        weight = self.weight if weight is None else weight
+        return F.conv2d(x, weight, self.bias, padding=weight.shape[-1] // 2, groups=self.groups)
+
+
 class ChannelNorm(nn.Module):
     """Each pixel's channels to mean zero and variance one, then a learned gain and bias."""
 
@@ -158,13 +172,13 @@ class Attention(nn.Module):
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
         self.norm = ChannelNorm(channels)
-        self.query = nn.Conv2d(channels, width, 1, bias=False)
-        self.surroundings = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
-        self.key_value = nn.Conv2d(channels, 2 * width, 1, bias=False)
-        self.out = nn.Conv2d(width, channels, 1)
+        self.query = Convolution(channels, width, 1, bias=False)
+        self.surroundings = Convolution(channels, channels, 3, groups=channels, bias=False)
+        self.key_value = Convolution(channels, 2 * width, 1, bias=False)
+        self.out = Convolution(width, channels, 1)
         self.pointwise_norm = ChannelNorm(channels)
-        self.expand = nn.Conv2d(channels, 2 * channels, 1)
-        self.contract = nn.Conv2d(2 * channels, channels, 1)
+        self.expand = Convolution(channels, 2 * channels, 1)
+        self.contract = Convolution(2 * channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """[batch, channels, h, w] -> the same shape."""
@@ -212,7 +226,7 @@ class LucidrainsSynthesis(SynthesisNetwork):
             self.const = nn.Parameter(torch.randn(config.initial_channels, 4, 4))
         else:
             self.const_of_w = nn.Parameter(torch.randn(self.w_dim, config.initial_channels, 4, 4))
-        self.initial_conv = nn.Conv2d(config.initial_channels, config.initial_channels, 3, padding=1)
+        self.initial_conv = Convolution(config.initial_channels, config.initial_channels, 3)
         self.blocks = nn.ModuleList(SynthesisBlock(index, config) for index in range(len(config.channels)))
         self.register_buffer("noise_const", torch.rand(config.resolution, config.resolution))
         self.register_buffer("kernel", filter_kernel(config.resample_taps), persistent=False)
@@ -304,7 +318,7 @@ class LucidrainsSynthesis(SynthesisNetwork):
         x = x.contiguous(memory_format=torch.channels_last)
         x = self.laid_out("input", controls.leave("input", x), canvas)
         weight = controls.weight("initial_conv", self.initial_conv.weight)
-        x = F.conv2d(controls.enter("initial_conv", x), weight, self.initial_conv.bias, padding=1)
+        x = self.initial_conv(controls.enter("initial_conv", x), weight)
         x = self.laid_out("initial_conv", controls.leave("initial_conv", x), canvas)
         image: Tensor | None = None
         for index, (block, w) in enumerate(zip(self.block_list, ws.unbind(dim=1), strict=True)):

@@ -175,6 +175,18 @@ class SynthesisLayer(nn.Module):
         return torch.addcmul(mean, x, spread * (variance + self.epsilon).rsqrt()).to(dtype)
 
 
+class ToRGB(nn.Module):
+    """1x1 convolution to the picture's channels, without a style."""
+
+    def __init__(self, channels: int, img_channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(img_channels, channels, 1, 1) / math.sqrt(channels))
+        self.bias = nn.Parameter(torch.zeros(img_channels))
+
+    def forward(self, x: Tensor, weight: Tensor) -> Tensor:
+        return F.conv2d(x, weight, self.bias)
+
+
 class SynthesisBlock(nn.Module):
     """All that happens at one resolution. At 4 px ``conv0`` has no convolution: it reads a learned constant."""
 
@@ -190,7 +202,7 @@ class SynthesisBlock(nn.Module):
             channels_out, channels_out, config, resolution, up=False, own_noise=not config.shared_noise
         )
         if config.every_torgb or resolution == config.resolution:
-            self.torgb = nn.Conv2d(channels_out, config.img_channels, 1)
+            self.torgb = ToRGB(channels_out, config.img_channels)
 
 
 class StyleGAN1Synthesis(SynthesisNetwork):
@@ -282,7 +294,7 @@ class StyleGAN1Synthesis(SynthesisNetwork):
             where = f"b{resolution}.torgb"
             if resolution == last or where in controls.keep:
                 weight = controls.weight(where, block.torgb.weight)
-                image = controls.leave(where, F.conv2d(controls.enter(where, x), weight, block.torgb.bias))
+                image = controls.leave(where, block.torgb(controls.enter(where, x), weight))
             if resolution == last:
                 break
         return image
