@@ -19,7 +19,7 @@ from .stylegan2 import StyleGAN2
 from .stylegan3 import StyleGAN3
 
 ARCHITECTURES: dict[str, type[Generator]] = {
-    generator.architecture: generator for generator in (StyleGAN1, StyleGAN2, Lucidrains)
+    generator.architecture: generator for generator in (StyleGAN1, StyleGAN2, StyleGAN3, Lucidrains)
 }
 
 
