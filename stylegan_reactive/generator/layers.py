@@ -47,9 +47,8 @@ def normalise_second_moment(x: Tensor) -> Tensor:
 
 def filter_kernel(taps: Sequence[float]) -> Tensor:
     """The two-dimensional low-pass filter with these taps, its sum one.  [taps, taps]"""
-    row = torch.tensor(taps, dtype=torch.float64)
-    row = row / row.sum()
-    return torch.outer(row, row).float()
+    row = [tap / sum(taps) for tap in taps]
+    return torch.tensor([[first * second for second in row] for first in row], dtype=torch.float32)
 
 
 def filter_channels(x: Tensor, kernel: Tensor, padding: tuple[int, int]) -> Tensor:
@@ -86,7 +85,8 @@ class FullyConnected(nn.Module):
         self, features_in: int, features_out: int, *, activate: bool, lr: float = 1.0, bias: float = 0.0
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(features_out, features_in) / lr)
+        # In place, for a quotient without values (device "meta") would make torch load its compiler, for a second.
+        self.weight = nn.Parameter(torch.randn(features_out, features_in).div_(lr))
         self.bias = nn.Parameter(torch.full((features_out,), bias))
         self.weight_gain = lr / math.sqrt(features_in)
         self.bias_gain = lr

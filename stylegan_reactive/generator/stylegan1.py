@@ -138,7 +138,7 @@ class SynthesisLayer(nn.Module):
         else:
             size = 4 if up else 3
             gain = math.sqrt(2 / (9 * channels_in))
-            self.weight = nn.Parameter(torch.randn(channels_out, channels_in, size, size) * gain)
+            self.weight = nn.Parameter(torch.randn(channels_out, channels_in, size, size).mul_(gain))
         self.bias = nn.Parameter(torch.zeros(channels_out))
         self.noise_strength = nn.Parameter(torch.zeros(channels_out))
         if own_noise:
@@ -180,7 +180,7 @@ class ToRGB(nn.Module):
 
     def __init__(self, channels: int, img_channels: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(img_channels, channels, 1, 1) / math.sqrt(channels))
+        self.weight = nn.Parameter(torch.randn(img_channels, channels, 1, 1).div_(math.sqrt(channels)))
         self.bias = nn.Parameter(torch.zeros(img_channels))
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
