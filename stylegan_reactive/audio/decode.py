@@ -6,7 +6,7 @@ ends in a ``SongError`` that says what is wrong and what the artist can do.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -94,11 +94,16 @@ class SongReader:
         """Share of the song that has been read, 0 to 1."""
         return min(1.0, self.samples_read / self.expected_samples)
 
-    def blocks(self) -> Iterator[np.ndarray]:
+    def blocks(self, *, channels: Callable[[np.ndarray], None] | None = None) -> Iterator[np.ndarray]:
         """Decode the song from its start.
 
         The resampler is of linear phase and its delay is taken out, so that a sample of the result sounds when the
         sample of the file does. Channels are averaged: stems then sum to their mix.
+
+        Parameters
+        ----------
+        channels
+            Also given each block as it is in the file: float32 [samples, channels] at the file's own ``rate``.
 
         Yields
         ------
@@ -112,12 +117,12 @@ class SongReader:
         """
         resampler = soxr.ResampleStream(self.rate, RATE, 1, dtype="float32") if self.rate != RATE else None
         high_pass = _HighPass()
-        for mixed in self._mixed():
+        for mixed in self._mixed(channels):
             yield high_pass(mixed if resampler is None else resampler.resample_chunk(mixed))
         if resampler is not None:
             yield high_pass(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
 
-    def _mixed(self) -> Iterator[np.ndarray]:
+    def _mixed(self, channels: Callable[[np.ndarray], None] | None) -> Iterator[np.ndarray]:
         while True:
             try:
                 block = self._file.read(BLOCK_SECONDS * self.rate, dtype="float32", always_2d=True)
@@ -133,6 +138,8 @@ class SongReader:
                     "Export the song again, as 16 or 24 bit."
                 )
             self.samples_read += len(block)
+            if channels is not None:
+                channels(block)
             yield mixed
         tolerance = MP3_TOLERANCE * self.expected_samples if self._file.format == "MP3" else 0
         if self.samples_read == 0 or self.samples_read < self.expected_samples - tolerance:
