@@ -26,7 +26,7 @@ from ..errors import CheckpointError
 from .architectures import ARCHITECTURES, build, config_from_json, config_to_json
 from .base import Generator
 from .formats import READERS
-from .formats.tensors import Reading, expected_shapes
+from .formats.tensors import Reading, expected_shapes, is_finite
 from .unpickle import DATA_ERRORS, described, read_pickle
 
 FORMAT = "stylegan_reactive.generator"
@@ -325,7 +325,7 @@ def read_tensor(path: Path, file: Any, name: str) -> Tensor:
 
 def check_finite(path: Path, name: str, tensor: Tensor) -> None:
     """Refuse NaN and infinity."""
-    if not bool(tensor.isfinite().all()):
+    if not is_finite(tensor):
         raise CheckpointError(
             f"{path}: tensor {name} has values that are not finite numbers (NaN or infinity). "
             "The network is damaged; choose another file."

@@ -121,7 +121,7 @@ class Tensors:
                 "numbers were expected"
             )
         tensor = value.detach().to(torch.float32, copy=True, memory_format=torch.contiguous_format)
-        if not bool(tensor.isfinite().all()):
+        if not is_finite(tensor):
             raise self.error(
                 f"its tensor {self.prefix}{name} has values that are not finite numbers (NaN or infinity). The "
                 "network is damaged"
@@ -145,6 +145,14 @@ class Tensors:
     def error(self, reason: str) -> CheckpointError:
         """What to raise for this file; the reason is a sentence without its full stop."""
         return CheckpointError(f"{self.path}: {reason}; or choose another file.")
+
+
+def is_finite(tensor: Tensor) -> bool:
+    """Whether there is neither NaN nor infinity among the values; in one pass and without further memory."""
+    if tensor.numel() == 0:
+        return True
+    lowest, highest = tensor.aminmax()  # NaN wins over every number
+    return bool(lowest.isfinite() and highest.isfinite())
 
 
 def fits(found: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:
