@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from stylegan_reactive.generator import StyleGAN2, StyleGAN2Config
+from stylegan_reactive.generator import StyleGAN2, StyleGAN2Config, load_generator
 from stylegan_reactive.generator.bend_operations import OPERATIONS
 from stylegan_reactive.generator.bending import Bend, Channels
 from stylegan_reactive.generator.mapping import MappingConfig
@@ -420,6 +421,20 @@ def test_bent_pictures_are_the_same_alone_and_in_a_batch(generator: StyleGAN2) -
     for index in range(3):
         alone = generator.synthesis(ws[index : index + 1], bends=[bend.sample(index) for bend in bends])
         assert torch.allclose(together[index], alone[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("side", ["input", "output"])
+def test_a_bend_of_an_equivariant_network_moves_the_picture_as_far_as_it_says(shared_folder: Path, side: str) -> None:
+    path = shared_folder / "reference" / "networks" / "sg3r_r64.pkl"
+    if not path.is_file():
+        pytest.skip(f"no reference network at {path}")
+    network = load_generator(path)
+    ws = network.mapping(maps(1, network.z_dim))
+    plain = network.synthesis(ws)
+    for layer in network.layer_names[2:11:4]:  # with maps of several sizes, none of which is the picture's
+        moved = network.synthesis(ws, bends=[Bend(layer, "translate", {"x": 0.25}, side=side)])
+        inner = (moved[..., 16:] - plain[..., :-16])[..., 8:-8, 8:-8]
+        assert float(inner.abs().max()) < 1e-3
 
 
 def test_the_table_tells_an_interface_all_that_it_needs() -> None:
