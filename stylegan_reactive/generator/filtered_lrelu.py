@@ -73,10 +73,14 @@ def taps_of(kernel: Tensor | None) -> int:
 
 
 def rectify(x: Tensor, resampling: Resampling) -> Tensor:
-    """The rectifier, in place, without its gain, which the filter before it has."""
-    if resampling.slope != 1:
-        x = F.leaky_relu_(x, resampling.slope)
-    return x if resampling.clamp is None else x.clamp_(-resampling.clamp, resampling.clamp)
+    """The rectifier without its gain, which the filter before it has; in place if nothing is recorded."""
+    slope, clamp = resampling.slope, resampling.clamp
+    if x.requires_grad:
+        x = F.leaky_relu(x, slope) if slope != 1 else x
+        return x if clamp is None else x.clamp(-clamp, clamp)
+    if slope != 1:
+        F.leaky_relu_(x, slope)
+    return x if clamp is None else x.clamp_(-clamp, clamp)
 
 
 def filtered_lrelu(
