@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Onset strength: how much new sound starts, in all and from kick, snare and hats.
+"""Onset strength: how much new sound starts, in all, in a band, and from kick, snare and hats.
 
-The novelty is spectral flux (Bello et al., "A Tutorial on Onset Detection in Music Signals", 2005): the rise of the
-magnitudes, square-rooted, against the spectrum two windows earlier. The square root stands between loudness, which is
-close to it, and the amplitude; unlike a logarithm it makes the result independent of the song's level.
+Attacks are found as by Böck and Widmer ("Maximum Filter Vibrato Suppression for Onset Detection", 2013): spectral flux
+on bands of a quarter-tone, against the loudest of three neighbours two windows earlier, so that vibrato, chorus and
+beating partials, which only move between neighbours, are no attacks. Magnitudes count by their cube root: unlike a
+logarithm it makes the result independent of the song's level.
+
+What starts is told by the plain flux of wider bands (Bello et al., "A Tutorial on Onset Detection in Music Signals",
+2005), with square roots, which add up as loudness does.
 
 Each hit is dated in whole samples and then given, by integer arithmetic, to the one video frame in which that date
 lies. It is never interpolated: that would show half an attack a frame before it sounds.
@@ -28,17 +32,32 @@ COMPARED = 2
 ATTACK = 5
 """Windows over which the rise of one attack is added up: as many as compare something from before with it."""
 
-SURROUNDINGS = 0.05
-"""Seconds on each side in which a hit must be the strongest: the ear joins closer ones to one."""
+SURROUNDINGS = 0.03
+"""Seconds on each side in which an attack must be the strongest: the ear joins closer ones to one."""
+
+DRUM_SURROUNDINGS = 0.05
+"""The same for the hits of one drum, which nobody plays faster."""
 
 FLOOR_SECONDS = 1.0
-"""Length of the running median that says how much novelty there is between hits."""
+"""Length of the running median that says how much of a drum there seems to be between hits."""
+
+LOCAL = 0.2
+"""Seconds over which the flux of attacks is averaged: only what stands above that counts."""
 
 SILENCE = 3e-4
 """Novelty below which there is nothing, per sub-band: a tone that starts at about -100 dB of full scale."""
 
+FAINT_ATTACK = 0.07
+"""Share of a strong attack below which one is left out: some -70 dB, as levels count by their cube root."""
+
 FAINT = 0.03
-"""Share of a strong hit below which a hit is left out: what starts there, nobody hears beside the strong ones."""
+"""The same for the hits of drums."""
+
+PER_OCTAVE = 24
+"""Bands of an octave in which attacks are looked for, where the spectrum has as many bins."""
+
+LOWEST, HIGHEST = 30.0, 17000.0
+"""Hz between which attacks are looked for."""
 
 JOINED = 0.035
 """Seconds between a drum's share and the onset that it belongs to."""
@@ -58,10 +77,13 @@ class Novelty:
     centres
         Centre of the later of the two windows that each value compares, in samples: int64 [windows]. Attacks peak
         there within about 3 ms.
+    attacks
+        Flux without vibrato, in which attacks are found: float32 [windows].
     """
 
     values: Mapping[str, np.ndarray]
     centres: np.ndarray
+    attacks: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -80,13 +102,40 @@ class Hits:
     strengths: np.ndarray
 
 
+class AttackStream:
+    """Collect the flux without vibrato of magnitude spectra that arrive in blocks: one number for each window.
+
+    Parameters
+    ----------
+    low, high
+        Hz between which attacks are looked for.
+    """
+
+    def __init__(self, low: float = LOWEST, high: float = HIGHEST) -> None:
+        self._weights = _quarter_tones(low, high)
+        self._before = np.zeros((COMPARED, self._weights.shape[1]), np.float32)
+        self._parts: list[np.ndarray] = []
+
+    def feed(self, magnitudes: np.ndarray) -> None:
+        """Append float32 [windows, bins]."""
+        level = np.concatenate([self._before, np.cbrt(magnitudes @ self._weights)])
+        before = ndimage.maximum_filter1d(level[:-COMPARED], 3, axis=1, mode="nearest")
+        self._parts.append(np.maximum(level[COMPARED:] - before, 0.0).mean(axis=1))
+        self._before = level[-COMPARED:]
+
+    def result(self) -> np.ndarray:
+        """Flux of each window: float32 [windows]."""
+        return np.concatenate([*self._parts, np.zeros(0, np.float32)])
+
+
 class NoveltyStream:
     """Collect the flux of magnitude spectra that arrive in blocks.
 
-    What is kept grows by four numbers for each window.
+    What is kept grows by five numbers for each window.
     """
 
     def __init__(self) -> None:
+        self._attacks = AttackStream()
         self._before = np.zeros((COMPARED, len(EDGES) - 1), np.float32)
         self._averages = np.zeros((TIMING.window // 2 + 1, len(EDGES) - 1), np.float32)
         for band, (low, high) in enumerate(pairwise(EDGES)):
@@ -97,6 +146,7 @@ class NoveltyStream:
 
     def feed(self, magnitudes: np.ndarray) -> None:
         """Append float32 [windows, bins]."""
+        self._attacks.feed(magnitudes)
         loudness = np.concatenate([self._before, np.sqrt(magnitudes) @ self._averages])
         rise = np.maximum(loudness[COMPARED:] - loudness[:-COMPARED], 0.0)
         self._before = loudness[-COMPARED:]
@@ -107,7 +157,7 @@ class NoveltyStream:
         """Return the novelty of everything that was fed."""
         self._share_out(np.zeros((ATTACK // 2, len(EDGES) - 1), np.float32))
         values = {name: np.concatenate([*parts, np.zeros(0, np.float32)]) for name, parts in self._parts.items()}
-        return Novelty(values=values, centres=TIMING.centres(len(values["onset"])))
+        return Novelty(values, TIMING.centres(len(values["onset"])), self._attacks.result())
 
     def _share_out(self, rise: np.ndarray) -> None:
         """Share out all windows of which the surroundings are known.
@@ -140,19 +190,43 @@ def find_hits(novelty: Novelty, energy: np.ndarray) -> dict[str, Hits]:
     energy
         Of the waveform's first difference, as ``attack.DifferenceStream`` gives it.
     """
+    found = {"onset": find_attacks(novelty.attacks, energy)}
     onsets, heights = find_peaks(novelty.values["onset"])
     strong = _strong(heights)
-    found = {}
-    for name, values in novelty.values.items():
-        at, drum_heights = (onsets, heights) if name == "onset" else find_peaks(values)
+    for name in DRUMS:
+        values = novelty.values[name]
+        at, drum_heights = find_peaks(values)
         reference = max(_strong(drum_heights), LEAST_SHARE * strong)
-        if name != "onset":
-            at = _strongest_around(at, onsets, heights, len(values))
-        strengths = np.minimum(drum_heights / reference, 1.0) if reference > 0.0 else drum_heights
-        heard = strengths >= FAINT
-        dates = date_attacks(novelty.centres[at[heard]], energy)
-        found[name] = Hits(dates, strengths[heard].astype(np.float32))
+        at = _strongest_around(at, onsets, heights, len(values))
+        found[name] = _dated(at, drum_heights, reference, FAINT, energy)
     return found
+
+
+def find_attacks(flux: np.ndarray, energy: np.ndarray) -> Hits:
+    """Pick and date attacks, of whatever: of the whole sound or of a band.
+
+    Parameters
+    ----------
+    flux
+        As ``AttackStream`` gives it: float32 [windows].
+    energy
+        Of the waveform's first difference, as ``attack.DifferenceStream`` gives it.
+    """
+    if len(flux) == 0:
+        return Hits(np.zeros(0, np.int64), np.zeros(0, np.float32))
+    around = round(SURROUNDINGS * TIMING.rate)
+    local = ndimage.uniform_filter1d(flux, 2 * round(LOCAL / 2 * TIMING.rate) + 1, mode="reflect")
+    at = _highest(np.where(flux > SILENCE, flux, 0.0), around)
+    at = at[flux[at] > local[at]]
+    heights = flux[at] - local[at]
+    return _dated(at, heights, _strong(heights), FAINT_ATTACK, energy)
+
+
+def _dated(at: np.ndarray, heights: np.ndarray, reference: float, faint: float, energy: np.ndarray) -> Hits:
+    strengths = np.minimum(heights / reference, 1.0) if reference > 0.0 else heights
+    heard = strengths >= faint
+    dates = date_attacks(TIMING.centres(1)[0] + at[heard] * TIMING.hop, energy)
+    return Hits(dates, strengths[heard].astype(np.float32))
 
 
 def _strongest_around(at: np.ndarray, onsets: np.ndarray, heights: np.ndarray, windows: int) -> np.ndarray:
@@ -184,11 +258,15 @@ def find_peaks(novelty: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     length = min(round(FLOOR_SECONDS * TIMING.rate), len(novelty))
     above = novelty - 2.0 * ndimage.median_filter(novelty, length, mode="reflect")
     above[above < SILENCE * (len(EDGES) - 1)] = 0.0
-    around = round(SURROUNDINGS * TIMING.rate)
-    is_peak = (above > 0.0) & (above >= ndimage.maximum_filter1d(above, 2 * around + 1, mode="constant"))
-    is_peak[1:] &= ~(is_peak[:-1] & (above[1:] == above[:-1]))  # of a plateau, its first window
-    at = np.flatnonzero(is_peak)
+    at = _highest(above, round(DRUM_SURROUNDINGS * TIMING.rate))
     return at, above[at]
+
+
+def _highest(values: np.ndarray, around: int) -> np.ndarray:
+    """Windows that are above zero and the highest of so many on each side; of a plateau, its first: int64 [peaks]."""
+    is_peak = (values > 0.0) & (values >= ndimage.maximum_filter1d(values, 2 * around + 1, mode="constant"))
+    is_peak[1:] &= ~(is_peak[:-1] & (values[1:] == values[:-1]))
+    return np.flatnonzero(is_peak)
 
 
 def _strong(heights: np.ndarray) -> float:
@@ -199,3 +277,21 @@ def _strong(heights: np.ndarray) -> float:
     if len(heights) == 0:
         return 0.0
     return float(np.percentile(heights[heights >= heights.max() / 10], 80))
+
+
+def _quarter_tones(low: float, high: float) -> np.ndarray:
+    """Triangles a quarter-tone wide, or a bin where that is wider: float32 [bins, bands], each summing to one."""
+    width = RATE / TIMING.window
+    last = TIMING.window // 2
+    steps = np.arange(np.floor(PER_OCTAVE * np.log2(max(low, width) / width)), PER_OCTAVE * np.log2(high / width) + 1)
+    centres = np.unique(np.clip(np.round(2.0 ** (steps / PER_OCTAVE)).astype(int), 1, last))
+    inside = (centres >= low / width) & (centres <= high / width)
+    if not inside.any():
+        inside = np.abs(centres - (low + high) / 2 / width).argmin() == np.arange(len(centres))
+    edges = np.concatenate([[max(centres[0] - 1, 0)], centres, [min(centres[-1] + 1, last)]])
+    weights = np.zeros((last + 1, len(centres)), np.float32)
+    for band, (left, centre, right) in enumerate(zip(edges[:-2], centres, edges[2:], strict=True)):
+        weights[left : centre + 1, band] = (np.arange(left, centre + 1) - left) / max(centre - left, 1)
+        weights[centre : right + 1, band] = (right - np.arange(centre, right + 1)) / max(right - centre, 1)
+        weights[centre, band] = 1.0
+    return weights[:, inside] / weights[:, inside].sum(axis=0)

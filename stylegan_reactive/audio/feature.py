@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What can be heard in a song, and how it is written: ``onset``, ``drums:rms@60-250~2``, ``harmonic:chroma/24.5``.
+
+A feature is text wherever it is kept (in a recipe, in a Blender file), so that the text is short and can be read:
+
+    [source:]kind[/bins][.part][@low-high][~seconds]
+
+``source`` is ``mix`` (left out), ``percussive``, ``harmonic``, or the name of a stem; ``bins`` is in how many classes
+an octave is divided; ``part`` is one column of a feature that has several; ``low-high`` is a band in Hz; ``seconds``
+is the time over which is averaged.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from ..errors import PatchError
+
+MIX, PERCUSSIVE, HARMONIC = "mix", "percussive", "harmonic"
+
+HIGHEST = 22050.0
+"""Hz. No sound behind the decoder reaches higher."""
+
+SHORTEST, LONGEST = 0.001, 600.0
+"""Seconds over which is averaged."""
+
+BINS = (2, 120)
+"""Fewest and most classes of an octave."""
+
+PITCHES = 12
+"""Classes of an octave where nothing else is asked for."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What all features of one kind have in common.
+
+    Attributes
+    ----------
+    meaning
+        One sentence for the artist.
+    unit
+        Of the values.
+    low, high
+        What becomes 0 and 1 in an envelope. None: the least and the most that the song itself has, but for its outer
+        hundredths.
+    takes
+        Which of ``source``, ``band``, ``bins``, ``seconds`` it understands.
+    columns
+        How many values each frame has; zero stands for one, without a part. None: the song decides.
+    logarithmic
+        Whether an envelope follows the logarithm, as the ear does with frequencies.
+    clock
+        Whether it counts on through the song, and is no envelope between 0 and 1.
+    """
+
+    meaning: str
+    unit: str
+    low: float | None
+    high: float | None
+    takes: frozenset[str] = frozenset()
+    columns: int | None = 0
+    logarithmic: bool = False
+    clock: bool = False
+
+
+def _takes(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "onset": Kind("Where something starts, and how strongly", "strength", 0.0, 1.0, _takes("source band")),
+        "kick": Kind("Hits of the bass drum", "strength", 0.0, 1.0, _takes("source")),
+        "snare": Kind("Hits of the snare drum, and claps", "strength", 0.0, 1.0, _takes("source")),
+        "hats": Kind("Hits of hi-hats and other bright drums", "strength", 0.0, 1.0, _takes("source")),
+        "rms": Kind(
+            "Root mean square of the sound, against the song's loudest",
+            "share",
+            0.0,
+            1.0,
+            _takes("source band seconds"),
+        ),
+        "loudness": Kind(
+            "Loudness after EBU R128: momentary over 0.4 s, short-term with ~3", "LUFS", None, None, _takes("seconds")
+        ),
+        "centroid": Kind(
+            "Where the middle of the spectrum lies: how bright the sound is",
+            "Hz",
+            None,
+            None,
+            _takes("source band"),
+            logarithmic=True,
+        ),
+        "flatness": Kind("From one tone, 0, to even noise, 1", "share", 0.0, 1.0, _takes("source band")),
+        "contrast": Kind(
+            "By how much the peaks of each octave stand above its valleys",
+            "dB",
+            None,
+            None,
+            _takes("source"),
+            columns=7,
+        ),
+        "flux": Kind("Share of the spectrum that is new", "share", 0.0, 1.0, _takes("source band")),
+        "build": Kind("How much louder and brighter the sound becomes", "share", 0.0, 1.0, _takes("seconds")),
+        "drop": Kind(
+            "How much more bass and force has come in than there was before", "share", 0.0, 1.0, _takes("seconds")
+        ),
+        "chroma": Kind(
+            "How much of the sound each pitch class has; the classes sum to one",
+            "share",
+            0.0,
+            1.0,
+            _takes("source bins"),
+            columns=PITCHES,
+        ),
+        "bars": Kind("Number of the bar plus place in it", "bars", None, None, clock=True),
+        "seconds": Kind("Seconds since the song began", "seconds", None, None, clock=True),
+        "beats": Kind("One on the frame in which a beat falls", "pulse", 0.0, 1.0),
+        "downbeats": Kind("One on the frame in which a bar begins", "pulse", 0.0, 1.0),
+    }
+)
+"""All kinds of features by name."""
+
+DEFAULT_FEATURES = ("onset", "kick", "snare", "hats", "rms", "chroma", "bars", "seconds")
+"""What is listened for where nothing else is said."""
+
+_NUMBER = r"\d+(?:\.\d+)?"
+_GRAMMAR = re.compile(
+    r"(?:(?P<source>[^\s:/.@~]+):)?(?P<kind>[a-z_]+)(?:/(?P<bins>\d+))?(?:\.(?P<part>\d+))?"
+    rf"(?:@(?P<low>{_NUMBER})-(?P<high>{_NUMBER}))?(?:~(?P<seconds>{_NUMBER}))?"
+)
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One thing to listen for.
+
+    Parameters
+    ----------
+    kind
+        A name in ``KINDS``.
+    source
+        ``mix``, ``percussive``, ``harmonic``, or the name of a stem.
+    band
+        Lowest and highest frequency, in Hz; none: everything.
+    bins
+        Classes of an octave; none: 12.
+    seconds
+        Time over which is averaged; none: as short as the kind allows.
+    part
+        One column, counted from 0; none: all.
+
+    Raises
+    ------
+    PatchError
+        There is no such kind, it does not understand what is asked for, or a number is out of its range.
+
+    Examples
+    --------
+    >>> Feature.parse("percussive:onset@60-250").band
+    (60.0, 250.0)
+    >>> str(Feature("rms", source="drums", seconds=2))
+    'drums:rms~2'
+    """
+
+    kind: str
+    source: str = MIX
+    band: tuple[float, float] | None = None
+    bins: int | None = None
+    seconds: float | None = None
+    part: int | None = None
+
+    def __post_init__(self) -> None:
+        kind = KINDS.get(self.kind)
+        if kind is None:
+            raise PatchError(f"There is no feature “{self.kind}”. Use {', '.join(KINDS)}.")
+        asked = {
+            "source": self.source != MIX,
+            "band": self.band is not None,
+            "bins": self.bins is not None,
+            "seconds": self.seconds is not None,
+        }
+        for word, is_asked in asked.items():
+            if is_asked and word not in kind.takes:
+                raise PatchError(f"There is no feature “{self}”: {self.kind} has no {word} to choose. Leave it out.")
+        if not self.source or re.search(r"[\s:/.@~]", self.source):
+            raise PatchError(f"There is no source “{self.source}”. Use mix, percussive, harmonic, or a stem's name.")
+        if self.band is not None and not 0.0 <= self.band[0] < self.band[1] <= HIGHEST:
+            raise PatchError(f"There is no feature “{self}”: a band goes from low to high, 0 to {HIGHEST:g} Hz.")
+        if self.seconds is not None and not SHORTEST <= self.seconds <= LONGEST:
+            raise PatchError(f"There is no feature “{self}”: choose {SHORTEST:g} to {LONGEST:g} seconds.")
+        if self.bins is not None and not BINS[0] <= self.bins <= BINS[1]:
+            raise PatchError(f"There is no feature “{self}”: choose {BINS[0]} to {BINS[1]} bins.")
+        if self.part is not None and kind.columns is not None:
+            columns = self.bins or kind.columns
+            if not 0 <= self.part < columns:
+                parts = f"its parts are 0 to {columns - 1}" if columns else "it has no parts"
+                raise PatchError(f"There is no feature “{self}”: {parts}.")
+
+    def __str__(self) -> str:
+        source = "" if self.source == MIX else f"{self.source}:"
+        bins = "" if self.bins is None else f"/{self.bins}"
+        part = "" if self.part is None else f".{self.part}"
+        band = "" if self.band is None else f"@{_plain(self.band[0])}-{_plain(self.band[1])}"
+        seconds = "" if self.seconds is None else f"~{_plain(self.seconds)}"
+        return f"{source}{self.kind}{bins}{part}{band}{seconds}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Feature":
+        """Read a feature's text.
+
+        Raises
+        ------
+        PatchError
+            It is not written like a feature, or means none.
+        """
+        found = _GRAMMAR.fullmatch(text) if isinstance(text, str) else None
+        if found is None:
+            raise PatchError(
+                f"There is no feature “{text}”. Write one as onset, onset@60-250 (Hz), rms~2 (seconds), chroma.0, "
+                "or percussive:onset."
+            )
+        return cls(
+            kind=found["kind"],
+            source=found["source"] or MIX,
+            band=(float(found["low"]), float(found["high"])) if found["low"] else None,
+            bins=int(found["bins"]) if found["bins"] else None,
+            seconds=float(found["seconds"]) if found["seconds"] else None,
+            part=int(found["part"]) if found["part"] else None,
+        )
+
+    @property
+    def whole(self) -> "Feature":
+        """The feature with all of its columns: what is listened for."""
+        return replace(self, part=None)
+
+
+def _plain(number: float) -> str:
+    """Write a number without an exponent and without zeros at its end."""
+    return f"{number:.6f}".rstrip("0").rstrip(".")
