@@ -188,7 +188,7 @@ def two(tensors: Tensors, name: str) -> tuple[int, int]:
 def conv_clamp(layers: list[Module], tensors: Tensors) -> float | None:
     """What all layers are clamped to."""
     values = [layer.get("conv_clamp") for layer in layers]
-    if any(value != values[0] for value in values) or not (values[0] is None or number(values[0]) > 0):
+    if not all(value is None or number(value) > 0 for value in values) or any(value != values[0] for value in values):
         raise tensors.error("its layers have different or impossible conv_clamp. It is a variant that we do not know")
     return None if values[0] is None else number(values[0])
 

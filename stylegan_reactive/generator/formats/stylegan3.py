@@ -16,7 +16,7 @@ import numpy as np
 from ..stylegan3 import StyleGAN3, StyleGAN3Config
 from .modules import Module, generator_module
 from .nvidia_pytorch import mapping_config
-from .tensors import Reading, Tensors, expected_shapes
+from .tensors import Reading, Tensors, expected_shapes, shown
 
 KNOWN_CLASSES = {
     "Generator",
@@ -83,7 +83,7 @@ class Reader:
         names = [name for name in synthesis.children if name != "input"]
         listed = synthesis.get("layer_names", names)
         if not isinstance(listed, list | tuple) or list(listed) != names:
-            raise self.tensors.error(f"synthesis.layer_names is {str(listed)[:200]}, but its layers are {names}")
+            raise self.tensors.error(f"synthesis.layer_names is {shown(listed)}, but its layers are {names}")
         if not names:
             raise self.tensors.error("its synthesis network has no layers")
         return names
@@ -176,7 +176,7 @@ class Reader:
         """A finite number."""
         value = self.attribute(path, name)
         if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-            raise self.tensors.error(f"{path}.{name} is {str(value)[:80]}; a number was expected")
+            raise self.tensors.error(f"{path}.{name} is {shown(value)}; a number was expected")
         return float(value)
 
     def integer(self, path: str, name: str) -> int:
@@ -191,7 +191,7 @@ class Reader:
         value = self.attribute(path, name)
         sides = value if isinstance(value, list | tuple) else [value, value]
         if len(sides) != 2 or not isinstance(sides[0], int) or sides[0] != sides[1]:
-            raise self.tensors.error(f"{path}.{name} is {str(value)[:80]}; two equal whole numbers were expected")
+            raise self.tensors.error(f"{path}.{name} is {shown(value)}; two equal whole numbers were expected")
         return int(sides[0])
 
     def padding(self, path: str) -> tuple[int, int]:
@@ -200,7 +200,7 @@ class Reader:
         four = isinstance(value, list | tuple) and len(value) == 4 and all(isinstance(pad, int) for pad in value)
         if not four or list(value[:2]) != list(value[2:]):
             raise self.tensors.error(
-                f"{path}.padding is {str(value)[:80]}; four whole numbers, the same for either direction, were expected"
+                f"{path}.padding is {shown(value)}; four whole numbers, the same for either direction, were expected"
             )
         return value[0], value[1]
 
@@ -216,7 +216,10 @@ class Reader:
 
     def clamp(self, layers: list[str]) -> float | None:
         """The largest magnitude of an activation, which must be the same in all layers."""
-        values = [self.attribute(layer, "conv_clamp") for layer in layers]
+        clamped = [self.attribute(layer, "conv_clamp") is not None for layer in layers]
+        values = [
+            self.number(layer, "conv_clamp") if some else None for layer, some in zip(layers, clamped, strict=True)
+        ]
         if any(value != values[0] for value in values):
-            raise self.tensors.error(f"conv_clamp differs from layer to layer: {str(values)[:200]}; one was expected")
-        return None if values[0] is None else self.number(layers[0], "conv_clamp")
+            raise self.tensors.error(f"conv_clamp differs from layer to layer: {values[:16]}; one was expected")
+        return values[0]
