@@ -159,12 +159,9 @@ def largest_along(x: Tensor, direction: tuple[int, int], reach: float, border: s
     for dim, step in zip((2, 3), direction, strict=True):
         if step:
             x = extend(x, dim, lower + 1, border)
-    inner = x
-    for dim, step in zip((2, 3), direction, strict=True):
-        if step:
-            inner = inner.narrow(dim, 1, inner.shape[dim] - 2)
-    wider = running_maximum(x, direction, 2 * lower + 3)
-    return torch.lerp(running_maximum(inner, direction, 2 * lower + 1), wider, reach - lower)
+    narrower = running_maximum(x, direction, 2 * lower + 1)  # one more line than the map at either side
+    near, middle, far = (moved(narrower, direction, steps, 2) for steps in (0, 1, 2))
+    return torch.lerp(middle, torch.maximum(torch.maximum(near, far), middle), reach - lower)
 
 
 def running_maximum(x: Tensor, direction: tuple[int, int], length: int) -> Tensor:
@@ -172,12 +169,14 @@ def running_maximum(x: Tensor, direction: tuple[int, int], length: int) -> Tenso
     done = 1
     while done < length:
         jump = min(done, length - done)
-        near, far = x, x
-        for dim, step in zip((2, 3), direction, strict=True):
-            if step:
-                left = x.shape[dim] - jump
-                near = near.narrow(dim, jump if step < 0 else 0, left)
-                far = far.narrow(dim, 0 if step < 0 else jump, left)
-        x = torch.maximum(near, far)
+        x = torch.maximum(moved(x, direction, 0, jump), moved(x, direction, jump, jump))
         done += jump
+    return x
+
+
+def moved(x: Tensor, direction: tuple[int, int], steps: int, most: int) -> Tensor:
+    """The map from some steps on in this direction, cut to what there is of it for any number of steps up to `most`."""
+    for dim, step in zip((2, 3), direction, strict=True):
+        if step:
+            x = x.narrow(dim, steps if step > 0 else most - steps, x.shape[dim] - most)
     return x
