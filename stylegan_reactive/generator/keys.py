@@ -81,7 +81,9 @@ def key_statistics(generator: Generator, layer: str, samples: int = 32, seed: in
     for ws in seeded_ws(generator, samples, seed).split(BATCH):
         keys = keys_at(generator, ws, layer)
         step = max(1, min(keys.shape[-2:]) // MOST_PLACES)
-        rows = keys[..., ::step, ::step].movedim(1, -1).flatten(0, 2).double()  # [places, channels]
+        # The border is few places and odd ones, for there zeros were read; overlooked, it would become a frame.
+        parts = (keys[..., ::step, ::step], keys[..., [0, -1], ::step], keys[..., ::step, [0, -1]])
+        rows = torch.cat([part.movedim(1, -1).flatten(0, 2) for part in parts]).double()  # [places, channels]
         total = total.to(rows) + rows.sum(dim=0)
         moment = moment.to(rows) + rows.T @ rows
         count += len(rows)
