@@ -195,28 +195,26 @@ class Band:
         return (self.blocks(size) - 1) * self.step + self.window
 
 
+def taps_at(kernel: Tensor | None, places: Tensor) -> Tensor:
+    """The taps at these places, turned round for a true convolution; nought where there is none."""
+    taps = torch.ones(1) if kernel is None else kernel.detach().flip(0)
+    inside = (places >= 0) & (places < len(taps))
+    return taps[places.clamp(0, len(taps) - 1)] * inside
+
+
 def up_band(kernel: Tensor | None, up: int, pad_before: int, gain: float) -> Band:
     """Insert zeros, pad or cut, filter: output o is the sum of ``taps[t] * inserted[o + t - pad_before]``."""
-    taps = [1.0] if kernel is None else kernel.flip(0).tolist()
     outputs = up * -(-BLOCK // up)
     start = -(pad_before // up)  # the first input at or after the first output's first tap
-    window = (outputs - 1 + len(taps) - 1 - (up * start + pad_before)) // up + 1
-    matrix = torch.zeros(outputs, window)
-    for row in range(outputs):
-        for column in range(window):
-            tap = up * (start + column) + pad_before - row
-            if 0 <= tap < len(taps):
-                matrix[row, column] = taps[tap] * up * gain
-    return Band(matrix, outputs // up, start)
+    window = (outputs + taps_of(kernel) - 2 - up * start - pad_before) // up + 1
+    places = up * (start + torch.arange(window)) + pad_before - torch.arange(outputs)[:, None]
+    return Band(taps_at(kernel, places) * (up * gain), outputs // up, start)
 
 
 def down_band(kernel: Tensor | None, down: int) -> Band:
-    """Filter and keep every so manieth: output o is the sum of ``taps[t] * inputs[down * o + t]``."""
-    taps = torch.ones(1) if kernel is None else kernel.flip(0).cpu()
-    matrix = torch.zeros(BLOCK, (BLOCK - 1) * down + len(taps))
-    for row in range(BLOCK):
-        matrix[row, down * row : down * row + len(taps)] = taps
-    return Band(matrix, BLOCK * down, 0)
+    """Filter and keep one of so many: output o is the sum of ``taps[t] * inputs[down * o + t]``."""
+    places = torch.arange((BLOCK - 1) * down + taps_of(kernel)) - down * torch.arange(BLOCK)[:, None]
+    return Band(taps_at(kernel, places), BLOCK * down, 0)
 
 
 class Scratch:
