@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
 import struct
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +18,8 @@ from safetensors.torch import save_file
 
 from stylegan_reactive.errors import CheckpointError
 from stylegan_reactive.generator import StyleGAN2, StyleGAN2Config, load_generator, save_generator
+from stylegan_reactive.generator.__main__ import main
+from stylegan_reactive.generator.checkpoint import convert
 from stylegan_reactive.generator.mapping import MappingConfig
 
 CONFIG = StyleGAN2Config(
@@ -93,10 +98,93 @@ def test_file_that_is_cut_short(good: Path, kept: float) -> None:
     assert "cut short" in complaint(good)
 
 
-def test_file_of_another_kind(tmp_path: Path) -> None:
-    path = tmp_path / "song.safetensors"
-    path.write_bytes(b"RIFF" + bytes(range(256)) * 40)
-    assert "safetensors" in complaint(path)
+def test_a_folder_is_not_a_file(tmp_path: Path) -> None:
+    assert "folder" in complaint(tmp_path)
+
+
+@pytest.mark.skipif(os.name == "nt" or getattr(os, "geteuid", lambda: 0)() == 0, reason="nothing is forbidden here")
+def test_file_that_may_not_be_read(good: Path) -> None:
+    good.chmod(0)
+    assert "cannot be opened" in complaint(good)
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (b"RIFF" + bytes(range(256)) * 40, "safetensors"),
+        (b"\n <!DOCTYPE html><html><title>Quota exceeded</title></html>", "web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 381673535\n", "git lfs pull"),
+        (b"\x1f\x8b\x08\x00" + bytes(60), "gzip"),
+        (b"hello", "cut short"),
+        (bytes(4096), "cut short"),
+        (pickle.dumps({"weights": [1, 2, 3]}), "weights"),
+        (pickle.dumps([None] * 3), "sequence"),
+        (pickle.dumps(5), "int"),
+    ],
+)
+def test_file_of_another_kind(tmp_path: Path, content: bytes, word: str) -> None:
+    path = tmp_path / "network.pkl"
+    path.write_bytes(content)
+    assert word in complaint(path)
+
+
+def test_an_archive_that_is_no_network(tmp_path: Path) -> None:
+    path = tmp_path / "network.pkl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("stylegan2.pkl", b"N.")
+    assert "unpack it" in complaint(path)
+
+
+def test_the_name_of_a_file_does_not_matter(good: Path) -> None:
+    assert load_generator(good.rename(good.with_name("network.pkl"))).config == CONFIG
+
+
+def test_a_file_is_written_whole_or_not_at_all(
+    good: Path, generator: StyleGAN2, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = good.read_bytes()
+
+    def full_disk(source: object, target: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full_disk)
+    with pytest.raises(CheckpointError, match="No space left"):
+        save_generator(generator, good)
+    assert good.read_bytes() == before
+    assert list(good.parent.iterdir()) == [good]
+
+
+def test_a_file_can_be_converted_onto_itself(good: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    size = good.stat().st_size
+    assert main(["convert", str(good), str(good)]) == 0
+    assert load_generator(good).config == CONFIG
+    assert good.stat().st_size < 0.75 * size
+    good.write_bytes(b"nothing")
+    capsys.readouterr()
+    assert main(["convert", str(good), str(good)]) == 1
+    assert str(good) in capsys.readouterr().err
+
+
+def test_loading_leaves_the_random_numbers_as_they_were(good: Path) -> None:
+    torch.manual_seed(5)
+    expected = torch.randn(3)
+    torch.manual_seed(5)
+    load_generator(good)
+    assert torch.equal(torch.randn(3), expected)
+
+
+OTHER_NETWORKS = ("sg1lern_r128.pt", "sg3t_r64.pkl", "sg3r_r64.pkl", "lucid_r64.pt")
+
+
+@pytest.mark.parametrize("name", OTHER_NETWORKS)
+def test_every_architecture_comes_back(name: str, tmp_path: Path, shared_folder: Path) -> None:
+    source, target = shared_folder / "reference" / "networks" / name, tmp_path / "network.safetensors"
+    truth = convert(source, target, half=False)
+    loaded = load_generator(target)
+    assert type(loaded) is type(truth)
+    assert loaded.config == truth.config
+    ws = truth.mapping(torch.randn(1, truth.z_dim))
+    assert torch.equal(loaded.synthesis(ws), truth.synthesis(ws))
 
 
 def test_pickle_is_never_run(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from stylegan_reactive.generator import StyleGAN2, StyleGAN2Config
+from stylegan_reactive.generator import StyleGAN2, StyleGAN2Config, load_generator
 from stylegan_reactive.generator.mapping import MappingConfig
 
 SHARED = Path(os.environ.get("SGR_SHARED", Path(__file__).resolve().parents[3] / "shared"))
@@ -22,47 +21,12 @@ SMALL = StyleGAN2Config(
 )
 
 
-def other_names(tensors: dict[str, Tensor], w_avg: Tensor) -> dict[str, Tensor]:
-    """Tensors of a "rosinality" file under the names that ours have; it scales each weight by 1 / sqrt(fan in)."""
-    state: dict[str, Tensor] = {"mapping.w_avg": w_avg.flatten(), "synthesis.b4.const": tensors["input.input"][0]}
-    for index in range(8):
-        for part in ("weight", "bias"):
-            state[f"mapping.fc{index}.{part}"] = tensors[f"style.{index + 1}.{part}"]
-
-    def convolution(ours: str, theirs: str, noise: int) -> None:
-        weight = tensors[f"{theirs}.conv.weight"][0]
-        state[f"{ours}.weight"] = weight / math.sqrt(weight[0].numel())
-        state[f"{ours}.bias"] = tensors[f"{theirs}.activate.bias"]
-        state[f"{ours}.affine.weight"] = tensors[f"{theirs}.conv.modulation.weight"]
-        state[f"{ours}.affine.bias"] = tensors[f"{theirs}.conv.modulation.bias"]
-        state[f"{ours}.noise_strength"] = tensors[f"{theirs}.noise.weight"][0]
-        state[f"{ours}.noise_const"] = tensors[f"noises.noise_{noise}"][0, 0]
-
-    def to_rgb(ours: str, theirs: str) -> None:
-        state[f"{ours}.weight"] = tensors[f"{theirs}.conv.weight"][0]
-        state[f"{ours}.bias"] = tensors[f"{theirs}.bias"].flatten()
-        state[f"{ours}.affine.weight"] = tensors[f"{theirs}.conv.modulation.weight"]
-        state[f"{ours}.affine.bias"] = tensors[f"{theirs}.conv.modulation.bias"]
-
-    convolution("synthesis.b4.conv1", "conv1", 0)
-    to_rgb("synthesis.b4.torgb", "to_rgb1")
-    for level, size in enumerate((8, 16, 32, 64)):
-        convolution(f"synthesis.b{size}.conv0", f"convs.{2 * level}", 2 * level + 1)
-        convolution(f"synthesis.b{size}.conv1", f"convs.{2 * level + 1}", 2 * level + 2)
-        to_rgb(f"synthesis.b{size}.torgb", f"to_rgbs.{level}")
-    return state
-
-
 @pytest.fixture(scope="module")
 def known() -> tuple[StyleGAN2, dict[str, Tensor]]:
     if not REFERENCE.is_file():
         pytest.skip(f"no reference networks: {REFERENCE} is missing (SGR_SHARED names their folder)")
-    data = torch.load(REFERENCE.with_suffix(".pt"), weights_only=True)
-    config = StyleGAN2Config(
-        mapping=MappingConfig(z_dim=64, c_dim=0, w_dim=64, widths=(64,) * 8), resolution=64, channels=(64,) * 5
-    )
-    generator = StyleGAN2(config)
-    generator.load_state_dict(other_names(data["g_ema"], data["latent_avg"]))
+    generator = load_generator(REFERENCE.with_suffix(".pt"))
+    assert isinstance(generator, StyleGAN2)
     with np.load(REFERENCE) as arrays:
         return generator, {name: torch.from_numpy(arrays[name]) for name in arrays}
 
