@@ -226,8 +226,9 @@ def read_pickle(path: str | Path) -> Any:
     except DATA_ERRORS as error:
         reason = str(error) if isinstance(error, PickleError) else f"{type(error).__name__}: {error}"
         raise CheckpointError(
-            f"{path} is no safetensors file, and cannot be read as a pickle or PyTorch file: {reason[:400]}. It is cut short, damaged or of "
-            f"another kind: it has {len(data)} bytes. Copy or download it again, or choose another file."
+            f"{path} is no safetensors file, and cannot be read as a pickle or PyTorch file: {reason[:400]}. "
+            f"It is cut short, damaged or of another kind: it has {len(data)} bytes. Copy or download it again, or "
+            "choose another file."
         ) from error
 
 
