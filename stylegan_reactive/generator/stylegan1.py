@@ -168,11 +168,11 @@ class SynthesisLayer(nn.Module):
     def styled(self, x: Tensor, w: Tensor) -> Tensor:
         """Every channel with the spread and the mean that its style asks for; in single precision inside."""
         spread, mean = self.affine(w)[:, :, None, None].float().chunk(2, dim=1)  # [batch, channels_out, 1, 1] each
-        dtype = x.dtype
-        x = x.float()
-        x = x - x.mean(dim=(2, 3), keepdim=True)
-        variance = x.square().mean(dim=(2, 3), keepdim=True)
-        return torch.addcmul(mean, x, spread * (variance + self.epsilon).rsqrt()).to(dtype)
+        dtype, own = x.dtype, not torch.is_grad_enabled()  # without gradients nobody else needs the map as it was
+        x, centre = x.float(), x.mean(dim=(2, 3), keepdim=True, dtype=torch.float32)
+        x = x.sub_(centre) if own else x - centre
+        spread = spread * (x.square().mean(dim=(2, 3), keepdim=True) + self.epsilon).rsqrt()
+        return torch.addcmul(mean, x, spread, out=x if own else None).to(dtype)
 
 
 class ToRGB(nn.Module):

@@ -92,7 +92,7 @@ def read(data: object, path: Path) -> Reading:
     channels: list[int] = []
     attention: list[int] = []
     attention_width, img_channels = 512, 3
-    taps: tuple[float, ...] = (1.0, 2.0, 1.0)
+    taps: tuple[float, ...] = ()
     for index in range(levels):
         place, before = f"{g}.blocks.{index}", channels[-1] if channels else initial
         if tensors.names(rf"{g}\.attns\.{index}\..*"):
@@ -114,7 +114,10 @@ def read(data: object, path: Path) -> Reading:
         state[f"synthesis.blocks.{index}.torgb.weight"] = weight
         state |= read_style(tensors, f"{place}.to_rgb.to_style", f"synthesis.blocks.{index}.torgb", (count, w_dim))
         if index < levels - 1:
-            taps = tuple(tensors.take(f"{place}.to_rgb.upsample.1.f", (None,)).tolist())
+            found_taps = tuple(tensors.take(f"{place}.to_rgb.upsample.1.f", (None,)).tolist())
+            if index and found_taps != taps:
+                raise tensors.error(f"its filter {place}.to_rgb.upsample.1.f is another one than that of block 0")
+            taps = found_taps
         channels.append(count)
     drawn = np.random.RandomState(0).uniform(size=(resolution, resolution))
     state["synthesis.noise_const"] = torch.from_numpy(drawn).float()

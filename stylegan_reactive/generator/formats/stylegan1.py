@@ -74,7 +74,7 @@ def read_port(tensors: Tensors) -> Reading:
     """A PyTorch version with the official layout (lernapparat's, with Thomas Viehmann and Piotr Bialecki's names)."""
     state, mapping = linear_mapping(tensors, "g_mapping.dense{}", "weight", 1, MAPPING_LR)
     levels = level_count(tensors, r"g_synthesis\.blocks\.{0}x{0}\..*")
-    taps: tuple[float, ...] = TAPS
+    taps: tuple[float, ...] | None = None
     channels: list[int] = []
     drawn = np.random.RandomState(0)
     for level in range(levels):
@@ -90,7 +90,7 @@ def read_port(tensors: Tensors) -> Reading:
                 kernel = tensors.take(f"{scope}.weight", (count, before, 3, 3)) * math.sqrt(2 / (9 * before))
                 state[f"{layer}.weight"] = doubling(kernel, size >= FIRST_FUSED) if part == "conv0_up" else kernel
             if part == "conv0_up" and tensors.has(f"{scope}.intermediate.kernel"):
-                taps = read_taps(tensors, f"{scope}.intermediate.kernel", (1, 1, None, None))
+                taps = read_taps(tensors, f"{scope}.intermediate.kernel", 1, taps)
             state[f"{layer}.bias"] = tensors.take(f"{scope}.bias" if part else f"{place}.bias", (count,))
             state[f"{layer}.noise_strength"] = tensors.take(f"{epilogue}.top_epi.noise.weight", (count,))
             noise, found = drawn.standard_normal((size, size)), f"{epilogue}.top_epi.noise.noise"
@@ -107,7 +107,7 @@ def read_port(tensors: Tensors) -> Reading:
         if tensors.has(name):
             state["mapping.w_avg"] = tensors.take(name, (mapping.w_dim,))
     tensors.finish()
-    return reading(tensors, state, mapping, tuple(channels), len(weight), taps=taps, epsilon=EPSILON)
+    return reading(tensors, state, mapping, tuple(channels), len(weight), taps=taps or TAPS, epsilon=EPSILON)
 
 
 def rosinality_state(data: object) -> tuple[str, dict[str, Any]] | None:
@@ -128,7 +128,7 @@ def read_rosinality(tensors: Tensors) -> Reading:
     found = min(MOST_LEVELS, len(tensors.names(rf"{place}\.\d+\.conv2\.conv\.bias")))
     reached = [level for level in range(found) if touched(tensors, level)]
     levels = max(2, reached[-1] + 1 if reached else found)
-    taps: tuple[float, ...] = TAPS
+    taps: tuple[float, ...] | None = None
     channels: list[int] = []
     img_channels = sizes(tensors, "generator.to_rgb.0.conv.weight_orig", 4)[0]
     drawn = np.random.RandomState(0)
@@ -143,12 +143,12 @@ def read_rosinality(tensors: Tensors) -> Reading:
             kernel = tensors.take(f"{scope}.conv1.0.weight", (channels[-1], count, 3, 3)).transpose(0, 1)
             state[f"{first}.weight"] = doubling(kernel, True) * (math.sqrt(2 / (9 * channels[-1])) / 4)
             state[f"{first}.bias"] = tensors.take(f"{scope}.conv1.0.bias", (count,))
-            taps = read_taps(tensors, f"{scope}.conv1.1.weight", (count, 1, None, None))
+            taps = read_taps(tensors, f"{scope}.conv1.1.weight", count, taps)
         else:
             kernel = tensors.take(f"{scope}.conv1.1.conv.weight_orig", (count, channels[-1], 3, 3))
             state[f"{first}.weight"] = doubling(kernel, False) * math.sqrt(2 / (9 * channels[-1]))
             state[f"{first}.bias"] = tensors.take(f"{scope}.conv1.1.conv.bias", (count,))
-            taps = read_taps(tensors, f"{scope}.conv1.2.weight", (count, 1, None, None))
+            taps = read_taps(tensors, f"{scope}.conv1.2.weight", count, taps)
         kernel = tensors.take(f"{scope}.conv2.conv.weight_orig", (count, count, 3, 3))
         state[f"{second}.weight"] = kernel * math.sqrt(2 / (9 * count))
         state[f"{second}.bias"] = tensors.take(f"{scope}.conv2.conv.bias", (count,))
@@ -164,7 +164,6 @@ def read_rosinality(tensors: Tensors) -> Reading:
         state[f"synthesis.b{size}.torgb.weight"] = weight * math.sqrt(2 / count)
         state[f"synthesis.b{size}.torgb.bias"] = tensors.take(f"{colours}.bias", (img_channels,))
         channels.append(count)
-    tensors.ignore(r".*\.conv1\.\d\.weight_flip")
     for level in range(levels, found):
         tensors.ignore(rf"generator\.(progression|to_rgb)\.{level}\..*")
     tensors.finish()
@@ -174,7 +173,7 @@ def read_rosinality(tensors: Tensors) -> Reading:
         mapping,
         tuple(channels),
         img_channels,
-        taps=taps,
+        taps=taps or TAPS,
         epsilon=EPSILON,
         bias_before_filter=True,
         shared_noise=True,
@@ -229,9 +228,16 @@ def linear_mapping(
     return state, mapping_config(tensors, z_dim, 0, tuple(widths), lr)
 
 
-def read_taps(tensors: Tensors, name: str, shape: tuple[int | None, ...]) -> tuple[float, ...]:
-    """The one-dimensional low-pass filter of a stored two-dimensional one, in the order of a true convolution."""
-    taps = filter_taps(tensors.take(name, shape)[0, 0])
-    if taps is None:
+def read_taps(tensors: Tensors, name: str, channels: int, others: tuple[float, ...] | None) -> tuple[float, ...]:
+    """The one-dimensional low-pass filter of a stored two-dimensional one, in the order of a true convolution.
+
+    The other blocks' must be the same; so must the turned one that rosinality's files have beside it.
+    """
+    kernel = tensors.take(name, (channels, 1, None, None))
+    taps = filter_taps(kernel[0, 0])
+    turned = tensors.take(f"{name}_flip", tuple(kernel.shape)) if tensors.has(f"{name}_flip") else kernel.flip(2, 3)
+    if taps is None or not torch.equal(turned.flip(2, 3), kernel[:1].expand_as(kernel)):
         raise tensors.error(f"its filter {tensors.prefix}{name} is no square of a one-dimensional one")
+    if others not in (None, taps[::-1]):
+        raise tensors.error(f"its filter {tensors.prefix}{name} is another one than that of the blocks before")
     return taps[::-1]

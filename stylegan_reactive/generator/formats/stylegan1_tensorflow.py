@@ -90,7 +90,7 @@ def read_official(tensors: Tensors, options: Mapping[str, Any]) -> Reading:
         channels.append(count)
 
     colours = [f"synthesis/ToRGB_lod{grown - 1 - level}" for level in range(levels)]
-    every = all(tensors.has(f"{name}/weight") for name in colours)
+    every = any(tensors.names(f"{name}/.*") for name in colours[:-1])
     img_channels = sizes(tensors, f"{colours[-1]}/weight", 4)[-1]
     for level, name in enumerate(colours):
         if every or level == levels - 1:
@@ -99,9 +99,9 @@ def read_official(tensors: Tensors, options: Mapping[str, Any]) -> Reading:
             state[f"{layer}.weight"] = weight.contiguous() / math.sqrt(channels[level])
             state[f"{layer}.bias"] = tensors.take(f"{name}/bias", (img_channels,))
     tensors.ignore(r"(.*/)?lod")
-    tensors.ignore(r"synthesis/ToRGB_lod\d+/(weight|bias)")
     for level in range(levels, grown):
-        tensors.ignore(rf"synthesis/({4 << level}x{4 << level}/.*|noise({2 * level}|{2 * level + 1}))")
+        scopes = f"{4 << level}x{4 << level}/.*|ToRGB_lod{grown - 1 - level}/.*|noise{2 * level}|noise{2 * level + 1}"
+        tensors.ignore(f"synthesis/({scopes})")
     tensors.finish()
     return reading(
         tensors, state, mapping, tuple(channels), img_channels, taps=taps, epsilon=EPSILON, every_torgb=every
