@@ -14,6 +14,7 @@ from ..unpickle import PersistentObject, PlainObject
 
 MAX_DEPTH = 16
 MAX_MODULES = 10_000
+MAX_TENSORS = 100_000
 
 
 def is_module(value: object) -> bool:
@@ -92,11 +93,15 @@ class Module:
     def tensors(self) -> dict[str, Tensor | np.ndarray]:
         """All parameters and stored buffers by the names that PyTorch's ``state_dict`` would give them."""
         found: dict[str, Tensor | np.ndarray] = {}
+        looked_at = 0
         for path, module in self.walk():
             passing = module.get("_non_persistent_buffers_set")
             passing = passing if isinstance(passing, list | tuple) else ()
             for kind in ("_parameters", "_buffers"):
                 values = module.get(kind)
+                looked_at += len(values) if isinstance(values, dict) else 0
+                if looked_at > MAX_TENSORS:
+                    raise PickleError("its modules have more tensors than any network that we know")
                 for name, value in values.items() if isinstance(values, dict) else ():
                     if isinstance(value, Tensor | np.ndarray) and name not in passing:
                         found[f"{path}.{name}" if path else str(name)] = value
