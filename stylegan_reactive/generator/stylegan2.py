@@ -16,6 +16,7 @@ made the upsampling convolution seven times faster.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ from torch import Tensor, nn
 from .base import Generator, SynthesisNetwork
 from .canvas import Canvas
 from .controls import Controls
+from .half_precision import HalfWeight, finite, half_colours, half_layer, half_weight
 from .layers import (
     LRELU_GAIN,
     LRELU_SLOPE,
@@ -39,8 +41,10 @@ from .layers import (
     whole,
 )
 from .mapping import MappingConfig, MappingNetwork
+from .strips import StripPainter
 
 DEMODULATION_EPSILON = 1e-8
+HALF_RESOLUTIONS = 4  # in half precision, as published
 CONNECTIONS = ("skip", "orig", "resnet")
 
 
@@ -142,7 +146,7 @@ class SynthesisLayer(nn.Module):
         gain *= LRELU_GAIN
         styles = self.affine(w)  # [batch, channels_in]
         power = weight.square().sum(dim=(2, 3))  # [channels_out, channels_in]
-        demodulation = (styles.square() @ power.T + DEMODULATION_EPSILON).rsqrt()  # [batch, channels_out]
+        demodulation = self.demodulation(styles, power)  # [batch, channels_out]
         x = x * styles[:, :, None, None]
         if self.up:
             taps = len(self.kernel)
@@ -155,6 +159,13 @@ class SynthesisLayer(nn.Module):
             x = x + noise * (self.noise_strength * gain)
         x = F.leaky_relu(x, LRELU_SLOPE)
         return x if self.clamp is None else x.clamp(-self.clamp * gain / LRELU_GAIN, self.clamp * gain / LRELU_GAIN)
+
+    def demodulation(self, styles: Tensor, power: Tensor) -> Tensor:
+        """One over the standard deviation of what the convolution gives.  [batch, channels_out]
+
+        styles [batch, channels_in]; power [channels_out, channels_in]: the weights' squares, summed over the taps.
+        """
+        return (styles.square() @ power.T + DEMODULATION_EPSILON).rsqrt()
 
 
 class ToRGB(nn.Module):
@@ -187,7 +198,8 @@ class ResidualSkip(nn.Module):
         self.register_buffer("kernel", filter_kernel(config.resample_taps), persistent=False)
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
-        return upsample(F.conv2d(x, weight * self.gain), self.kernel)
+        around = F.conv2d(x, (weight * self.gain).to(x.dtype))
+        return upsample(around if x.dtype == torch.float32 else finite(around, x.dtype), self.kernel)
 
 
 class SynthesisBlock(nn.Module):
@@ -225,6 +237,9 @@ class StyleGAN2Synthesis(SynthesisNetwork):
             self.add_module(f"b{resolution}", SynthesisBlock(channels_in, channels_out, config, resolution))
             channels_in = channels_out
         self.register_buffer("kernel", filter_kernel(config.resample_taps), persistent=False)
+        self.painter = StripPainter()
+        self.half_dtype: torch.dtype | None = None  # see `execution.prepare`
+        self.half_resolutions = HALF_RESOLUTIONS
 
     @property
     def blocks(self) -> tuple[SynthesisBlock, ...]:
@@ -261,6 +276,52 @@ class StyleGAN2Synthesis(SynthesisNetwork):
     def noise_layer(self, index: int) -> str:
         return self.conv_names[index]
 
+    def in_strips(self, ws: Tensor) -> bool:
+        """Whether `painter` does the work: on a CPU, in single precision, and if no gradient is asked for."""
+        const = self.blocks[0].const
+        single = const.dtype == ws.dtype == torch.float32 and self.half_dtype is None
+        return const.device.type == "cpu" and single and not torch.is_grad_enabled()
+
+    def dtype(self, resolution: int) -> torch.dtype:
+        """The precision of a block's maps: half precision, if wanted, is for the highest resolutions only."""
+        if self.half_dtype is None or resolution < self.half_from:
+            return self.blocks[0].const.dtype
+        return self.half_dtype
+
+    @property
+    def half_from(self) -> int:
+        """The lowest resolution that is painted in half precision, if any is."""
+        return max(2 * self.config.resolution >> self.half_resolutions, 8)
+
+    def half_weight(self, layer: str, weight: Tensor, dtype: torch.dtype, controls: Controls) -> HalfWeight:
+        """A layer's weights in half precision, made anew only if they have changed."""
+        if controls.rewritten(layer) or torch.is_grad_enabled():
+            return half_weight(controls.weight(layer, weight), dtype)
+        make = functools.partial(half_weight, dtype=dtype)
+        half: HalfWeight = self.painter.prepared.get(layer, f"half {dtype}", weight, make)
+        return half
+
+    def convolved(
+        self,
+        name: str,
+        layer: SynthesisLayer,
+        x: Tensor,
+        w: Tensor,
+        noise: Tensor | None,
+        gain: float,
+        controls: Controls,
+    ) -> Tensor:
+        """A layer's output, in the precision of x."""
+        if x.dtype == self.half_dtype:
+            return half_layer(layer, x, w, noise, self.half_weight(name, layer.weight, x.dtype, controls), gain)
+        return layer(x, w, noise, controls.weight(name, layer.weight), gain)
+
+    def coloured(self, name: str, torgb: ToRGB, x: Tensor, w: Tensor, controls: Controls) -> Tensor:
+        """A toRGB layer's output for an x of any precision."""
+        if x.dtype == self.half_dtype:
+            return half_colours(torgb, x, w, self.half_weight(name, torgb.weight, x.dtype, controls))
+        return torgb(x, w, controls.weight(name, torgb.weight))
+
     def paint(
         self,
         ws: Tensor,
@@ -276,6 +337,18 @@ class StyleGAN2Synthesis(SynthesisNetwork):
         if stop is not None and (self.config.connection != "skip" or stop not in resolutions):
             known = ", ".join(map(str, resolutions)) if self.config.connection == "skip" else "no lower resolution"
             raise ValueError(f"an early stop at {stop} px: this network can give {known}")
+        if self.in_strips(ws):
+            return self.painter.paint(self, ws, noise, controls, canvas, stop)
+        if ws.device.type == "cuda" and self.half_dtype is None:
+            with torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, allow_tf32=False):
+                return self.paint_whole(ws, noise, controls, canvas, stop)
+        return self.paint_whole(ws, noise, controls, canvas, stop)
+
+    def paint_whole(
+        self, ws: Tensor, noise: list[Tensor | None], controls: Controls, canvas: Canvas | None, stop: int | None
+    ) -> Tensor:
+        """`paint` on any device and in any precision, by whole maps; a gradient can be taken of it."""
+        resolutions = self.config.block_resolutions
         noises = iter(noise if noise else [None] * len(self.layers))
         w = iter(ws.unbind(dim=1))
         x = self.blocks[0].const.expand(len(ws), -1, -1, -1)
@@ -284,7 +357,8 @@ class StyleGAN2Synthesis(SynthesisNetwork):
         image: Tensor | None = None
         layer_w = next(w)
         for resolution, block in zip(resolutions, self.blocks, strict=True):
-            name = f"b{resolution}"
+            name, dtype = f"b{resolution}", self.dtype(resolution)
+            x = x if x.dtype == dtype else finite(x, dtype)
             around: Tensor | None = None
             if hasattr(block, "skip"):
                 where = f"{name}.skip"
@@ -294,15 +368,16 @@ class StyleGAN2Synthesis(SynthesisNetwork):
                 where, layer = f"{name}.{part}", getattr(block, part)
                 x = controls.enter(where, x)
                 gain = math.sqrt(0.5) if part == "conv1" and around is not None else 1.0
-                x = layer(x, layer_w, next(noises), controls.weight(where, layer.weight), gain)
+                x = self.convolved(where, layer, x, layer_w, next(noises), gain, controls)
                 x = self.laid_out(where, controls.leave(where, x), canvas)
                 layer_w = next(w)
             if around is not None:
                 x = x + self.fitted(around, x, canvas)
+                x = finite(x, dtype) if dtype == self.half_dtype else x
             if hasattr(block, "torgb"):
                 where = f"{name}.torgb"
-                weight = controls.weight(where, block.torgb.weight)
-                colours = controls.leave(where, block.torgb(controls.enter(where, x), layer_w, weight))
+                colours = self.coloured(where, block.torgb, controls.enter(where, x), layer_w, controls)
+                colours = controls.leave(where, colours)
                 image = colours if image is None else self.fitted(upsample(image, self.kernel), x, canvas) + colours
             if stop == resolution:
                 break
