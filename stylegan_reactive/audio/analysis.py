@@ -1,23 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From a song to its features on video frames: one pass over the sound, then everything from what that pass kept."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from numbers import Rational
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
-from ..errors import SongError
-from .attack import DifferenceStream
-from .chroma import PitchStream, chroma_envelope
+from ..errors import PatchError, SongError
 from .decode import SongReader
-from .loudness import EnergyStream, rms_envelope
-from .onset import NoveltyStream, find_hits, pool_maximum
-from .rhythm import bars_curve, find_rhythm, frame_times
-from .spectrum import PITCH, TIMING, SpectrumStream
+from .drawing import Heard, draw
+from .feature import DEFAULT_FEATURES, MIX, Feature
+from .listening import PROXIES, Ear, Need, needs
+from .r128 import integrated_loudness
+from .rhythm import DEFAULT_TEMPO, Rhythm, find_rhythm
 
 Progress = Callable[[float, str], None]
 """Called with the share that is done, 0 to 1, and a line for the artist. May raise to cancel."""
@@ -26,6 +26,27 @@ NTSC_TOLERANCE = 0.0005
 """A rate this close to 24000/1001 and its kin means them: 23.976, 23.98 (rounded by many programs) and 29.97."""
 
 LARGEST_FPS = 1000
+
+
+HEARD, RHYTHM = 0.85, 0.95
+"""Shares of the work after which everything has been heard, and after which the beat has been found."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the song, such as a verse.
+
+    Attributes
+    ----------
+    start, end
+        In seconds.
+    label
+        The same for parts that sound the same.
+    """
+
+    start: float
+    end: float
+    label: str
 
 
 @dataclass(frozen=True)
@@ -37,18 +58,22 @@ class Analysis:
     Attributes
     ----------
     features
-        Name → float32 [frames] (``chroma``: [frames, 12]): ``onset``, ``kick``, ``snare``, ``hats``, ``rms`` (0 to 1),
-        ``chroma`` (C first, rows sum to one), ``bars`` (bar number plus phase) and ``seconds`` at the frame's start.
+        Text of the feature, as ``feature.Feature`` writes it → float32 [frames] or [frames, columns], in the unit
+        that ``feature.KINDS`` names.
     beats, downbeats
-        In seconds: float64 [beats], [downbeats].
+        In seconds: float64 [beats], [downbeats]. Empty unless a feature was asked for that needs them, such as bars.
     tempo
-        Beats per minute; 120 where no beat was found.
+        Beats per minute; 120 where no beat was found or looked for.
     duration
         Of the song, in seconds.
     fps
         The video's rate.
     frames
         Length of the video: the smallest number of frames that holds the whole song.
+    sections
+        Of the song, in order and without gaps; empty where they were not looked for.
+    loudness
+        Of the whole song after EBU R128, in LUFS; none unless a feature was asked for that needs it.
     """
 
     features: Mapping[str, np.ndarray]
@@ -58,16 +83,45 @@ class Analysis:
     duration: float
     fps: Fraction
     frames: int
+    sections: tuple[Section, ...] = ()
+    loudness: float | None = None
 
-    def __getitem__(self, name: str) -> np.ndarray:
-        """Return one feature by name; KeyError names those that exist."""
+    def __getitem__(self, name: str | Feature) -> np.ndarray:
+        """Return one feature by name, or one column of it (``chroma.0``); KeyError names those that exist."""
+        if str(name) in self.features:
+            return self.features[str(name)]
         try:
-            return self.features[name]
-        except KeyError:
+            feature = name if isinstance(name, Feature) else Feature.parse(name)
+            values = self.features[str(feature.whole)]
+            return values if feature.part is None else values[:, feature.part]
+        except (PatchError, KeyError, IndexError):
             raise KeyError(f"No feature “{name}”; there are {', '.join(sorted(self.features))}.") from None
 
+    def with_features_of(self, other: "Analysis") -> "Analysis":
+        """Join what was heard in the same song, on the same frames, at two times."""
+        own_rhythm = any(needs_rhythm(Feature.parse(name)) for name in self.features)
+        rhythm = self if own_rhythm else other
+        return Analysis(
+            features=MappingProxyType({**other.features, **self.features}),
+            beats=rhythm.beats,
+            downbeats=rhythm.downbeats,
+            tempo=rhythm.tempo,
+            duration=self.duration,
+            fps=self.fps,
+            frames=self.frames,
+            sections=self.sections or other.sections,
+            loudness=other.loudness if self.loudness is None else self.loudness,
+        )
 
-def analyse(path: str | Path, fps: int | float | Fraction, *, progress: Progress | None = None) -> Analysis:
+
+def analyse(
+    path: str | Path,
+    fps: int | float | Fraction,
+    features: Iterable[str | Feature] | None = None,
+    *,
+    stems: Mapping[str, str | Path] | None = None,
+    progress: Progress | None = None,
+) -> Analysis:
     """Listen to a song and return its features on the frames of a video.
 
     Parameters
@@ -76,6 +130,12 @@ def analyse(path: str | Path, fps: int | float | Fraction, *, progress: Progress
         A song: wav, flac, ogg, opus, mp3; any rate and number of channels.
     fps
         Frames per second. Floats next to an NTSC rate (23.976, 29.97, 59.94) stand for that rate exactly.
+    features
+        What to listen for, as ``feature.Feature`` reads it: ``"onset@60-250"``, ``"drums:rms~2"``. Nothing else is
+        computed. None: ``feature.DEFAULT_FEATURES``.
+    stems
+        Name → file of a part of the song that starts with it. Sources that are not among them are looked for in the
+        mix, by what strikes or rings and by their band; those that can be are ``listening.PROXIES``.
     progress
         Told how far the work is; an exception from it ends the analysis and passes through.
 
@@ -88,6 +148,8 @@ def analyse(path: str | Path, fps: int | float | Fraction, *, progress: Progress
     ------
     SongError
         The song cannot be read, or ``fps`` is not a rate.
+    PatchError
+        A feature does not exist, or its stem does not.
 
     Examples
     --------
@@ -95,42 +157,84 @@ def analyse(path: str | Path, fps: int | float | Fraction, *, progress: Progress
     >>> analysis["kick"].shape == (analysis.frames,)  # doctest: +SKIP
     True
     """
-    rate = exact_fps(fps)
+    rate, stems = exact_fps(fps), dict(stems or {})
+    wanted = _wanted(DEFAULT_FEATURES if features is None else features, stems)
     tell = progress or (lambda fraction, text: None)
     name = Path(path).name
-    with SongReader(path) as song:
-        tell(0.0, f"Listening to {name}")
-        timing, pitch = SpectrumStream(TIMING), SpectrumStream(PITCH)
-        novelty_stream, pitch_stream = NoveltyStream(), PitchStream()
-        energy_stream, difference_stream = EnergyStream(), DifferenceStream()
-        for block in song.blocks():
-            novelty_stream.feed(timing.feed(block))
-            pitch_stream.feed(pitch.feed(block))
-            energy_stream.feed(block)
-            difference_stream.feed(block)
-            tell(0.85 * song.progress, f"Listening to {name}")
-        duration = song.duration
-    tell(0.85, "Finding the beat")
+    files = {MIX: path, **{feature.source: stems[feature.source] for feature in wanted if feature.source in stems}}
+    kept: dict[str, Mapping[Need, Any]] = {}
+    lasts: dict[str, Fraction] = {}
+    for number, (source, file) in enumerate(files.items()):
+        there = [
+            need for feature in wanted if _file_of(feature, stems) == source for need in needs(_alone(feature, stems))
+        ]
+
+        def tell_part(part: float, before: int = number) -> None:
+            tell(HEARD * (before + part) / len(files), f"Listening to {name}")
+
+        kept[source], lasts[source] = _listen(file, there, tell_part)
+    tell(HEARD, "Finding the beat")
+    duration = lasts[MIX]
     frames = -(-duration.numerator * rate.numerator // (duration.denominator * rate.denominator))  # rounded up
-    novelty, circle = novelty_stream.result(), pitch_stream.result()
-    rhythm = find_rhythm(novelty, circle)
-    tell(0.95, "Drawing the envelopes")
-    hits = find_hits(novelty, difference_stream.result())
-    features = {name: pool_maximum(of_drum, rate, frames) for name, of_drum in hits.items()}
-    features["rms"] = rms_envelope(energy_stream.result(), rate, frames)
-    features["chroma"] = chroma_envelope(circle, rate, frames)
-    features["bars"] = bars_curve(rhythm.downbeats, rhythm.tempo, rate, frames)
-    features["seconds"] = frame_times(rate, frames).astype(np.float32)
+    rhythm = None
+    if any(needs_rhythm(feature) for feature in wanted):
+        rhythm = find_rhythm(kept[MIX][Need("novelty")], kept[MIX][Need("circle")])
+    tell(RHYTHM, "Drawing the envelopes")
+    songs = {source: Heard(part, rhythm, rate, frames) for source, part in kept.items()}
+    drawn = {str(feature): draw(_alone(feature, stems), songs[_file_of(feature, stems)]) for feature in wanted}
+    weighted = kept[MIX].get(Need("loudness"))
+    rhythm = rhythm or Rhythm(DEFAULT_TEMPO, np.zeros(0), np.zeros(0))
     tell(1.0, f"{name}: {float(duration):.1f} s, {rhythm.tempo:.1f} BPM")
     return Analysis(
-        features=MappingProxyType(features),
+        features=MappingProxyType(drawn),
         beats=rhythm.beats,
         downbeats=rhythm.downbeats,
         tempo=rhythm.tempo,
         duration=float(duration),
         fps=rate,
         frames=frames,
+        loudness=None if weighted is None else integrated_loudness(weighted),
     )
+
+
+def needs_rhythm(feature: Feature) -> bool:
+    """Whether beats have to be found for a feature."""
+    return feature.kind in ("bars", "beats", "downbeats")
+
+
+def _wanted(features: Iterable[str | Feature], stems: Mapping[str, object]) -> tuple[Feature, ...]:
+    """What is to be drawn, whole and each once; PatchError for a source that is nowhere."""
+    if MIX in stems:
+        raise PatchError("No stem can be called “mix”: that is the song itself. Rename the stem.")
+    wanted = dict.fromkeys((f if isinstance(f, Feature) else Feature.parse(f)).whole for f in features)
+    for feature in wanted:
+        if feature.source not in stems and feature.source not in PROXIES:
+            there = ", ".join(dict.fromkeys((*PROXIES, *stems)))
+            raise PatchError(f"“{feature}”: there is no stem “{feature.source}”. There are {there}.")
+    return tuple(wanted)
+
+
+def _file_of(feature: Feature, stems: Mapping[str, object]) -> str:
+    """Name of the file in which a feature is heard."""
+    return feature.source if feature.source in stems else MIX
+
+
+def _alone(feature: Feature, stems: Mapping[str, object]) -> Feature:
+    """The feature as it is called in its own file, where a stem is the mix."""
+    return replace(feature, source=MIX) if feature.source in stems else feature
+
+
+def _listen(
+    path: str | Path, wanted: Iterable[Need], tell: Callable[[float], None]
+) -> tuple[Mapping[Need, Any], Fraction]:
+    """Hear one file from its start to its end: what the streams have kept, and how long it lasts in seconds."""
+    with SongReader(path) as song:
+        tell(0.0)
+        ear = Ear(wanted, song.rate, song.channels)
+        for block in song.blocks(channels=ear.feed_channels if ear.hears_channels else None):
+            ear.feed(block)
+            tell(song.progress)
+        return ear.finish(), song.duration
 
 
 def exact_fps(fps: int | float | Fraction) -> Fraction:

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How loud the song is from frame to frame: root mean square of its samples."""
+"""How loud the song is from frame to frame: root mean square of its samples, of a band of them, or of spectra."""
 
 from fractions import Fraction
 
 import numpy as np
+from scipy import signal
 
 from .decode import RATE
+from .framing import trailing_mean
+from .spectrum import Grid
 
 SLICE = 64
 """Samples whose energy is summed at once: 1.5 ms, well below a video frame."""
@@ -13,16 +16,33 @@ SLICE = 64
 SILENCE = 1e-4
 """Root mean square below which the song counts as silent: -80 dB of full scale."""
 
+ORDER = 4
+"""Of the filter that cuts a band out: 24 dB per octave on each side. It looks back only."""
+
+Band = tuple[float, float]
+"""Lowest and highest frequency, in Hz."""
+
 
 class EnergyStream:
-    """Sum the energy of sound that arrives in blocks, slice by slice."""
+    """Sum the energy of sound that arrives in blocks, slice by slice.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    band
+        Only of what sounds between these frequencies, in Hz; none: of everything.
+    """
+
+    def __init__(self, band: Band | None = None) -> None:
+        self._filter = _band_filter(band)
+        self._state = None if self._filter is None else np.zeros((len(self._filter), 2))
         self._waiting = np.zeros(0, np.float32)
         self._parts: list[np.ndarray] = []
 
     def feed(self, samples: np.ndarray) -> None:
         """Append float32 [samples]."""
+        if self._filter is not None and len(samples):
+            filtered, self._state = signal.sosfilt(self._filter, samples, zi=self._state)
+            samples = filtered.astype(np.float32)
         sound = np.concatenate([self._waiting, samples])
         whole = len(sound) // SLICE * SLICE
         self._waiting = sound[whole:]
@@ -33,26 +53,61 @@ class EnergyStream:
         return np.concatenate([*self._parts, [np.square(self._waiting).sum()]]).astype(np.float32)
 
 
-def rms_envelope(energy: np.ndarray, fps: Fraction, frames: int) -> np.ndarray:
+class SpectrumEnergyStream:
+    """Sum the energy of magnitude spectra that arrive in blocks, window by window.
+
+    Parameters
+    ----------
+    grid
+        Of the spectra.
+    band
+        Only of the bins between these frequencies, in Hz; none: of all.
+    """
+
+    def __init__(self, grid: Grid, band: Band | None = None) -> None:
+        self._bins = grid.bins(*(band or (0.0, RATE)))
+        self._hop = grid.hop
+        self._parts: list[np.ndarray] = []
+
+    def feed(self, magnitudes: np.ndarray) -> None:
+        """Append float32 [windows, bins]."""
+        power = np.square(magnitudes[:, self._bins]).sum(axis=1)
+        # a sine of amplitude 1 peaks at 1, and a Hann window spreads its energy over 1.5 bins; its mean square is 1/2
+        self._parts.append(power * np.float32(self._hop / 3.0))
+
+    def result(self) -> np.ndarray:
+        """Energy of the samples of each hop: float32 [windows]."""
+        return np.concatenate([*self._parts, np.zeros(0, np.float32)])
+
+
+def rms_envelope(
+    energy: np.ndarray,
+    fps: Fraction,
+    frames: int,
+    *,
+    seconds: float = 0.0,
+    slice_length: int = SLICE,
+    offset: int = 0,
+) -> np.ndarray:
     """Root mean square of the samples in each video frame, scaled so that the loudest parts are 1.
 
     Parameters
     ----------
     energy
-        Of each slice, as ``EnergyStream`` gives it.
+        Of each slice, as ``EnergyStream`` or ``SpectrumEnergyStream`` gives it.
     fps, frames
         The video's rate, and its length in frames.
+    seconds
+        Time over which is averaged, ending with each frame; 0: the frame itself.
+    slice_length, offset
+        Samples in a slice, and the sample at which the first one counts as heard.
 
     Returns
     -------
     numpy.ndarray
         float32 [frames], 0 to 1: divided by its 99th percentile and clipped. Zero in a silent song.
     """
-    total = np.concatenate([[0.0], np.cumsum(energy, dtype=np.float64)])
-    edges = np.arange(frames + 1, dtype=np.int64) * fps.denominator * RATE // (fps.numerator * SLICE)
-    starts, ends = edges[:-1], np.maximum(edges[1:], edges[:-1] + 1)
-    last = len(energy)
-    mean = (total[np.minimum(ends, last)] - total[np.minimum(starts, last)]) / ((ends - starts) * SLICE)
+    mean = trailing_mean(energy, fps, frames, seconds, slice_length=slice_length, offset=offset) / slice_length
     rms = np.sqrt(np.maximum(mean, 0.0))
     loud = float(np.percentile(rms, 99)) if frames else 0.0
     if loud < SILENCE:
@@ -60,3 +115,18 @@ def rms_envelope(energy: np.ndarray, fps: Fraction, frames: int) -> np.ndarray:
     if loud < SILENCE:
         return np.zeros(frames, np.float32)
     return np.minimum(rms / loud, 1.0).astype(np.float32)
+
+
+def _band_filter(band: Band | None) -> np.ndarray | None:
+    """Second-order sections of a Butterworth filter; edges below 1 Hz and at the top leave their side open."""
+    if band is None:
+        return None
+    low, high = band
+    top = 0.98 * RATE / 2
+    if low < 1.0 and high >= top:
+        return None
+    if low < 1.0:
+        return np.asarray(signal.butter(ORDER, high, "lowpass", fs=RATE, output="sos"))
+    if high >= top:
+        return np.asarray(signal.butter(ORDER, min(low, top), "highpass", fs=RATE, output="sos"))
+    return np.asarray(signal.butter(ORDER, (low, high), "bandpass", fs=RATE, output="sos"))

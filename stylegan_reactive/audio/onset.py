@@ -77,13 +77,10 @@ class Novelty:
     centres
         Centre of the later of the two windows that each value compares, in samples: int64 [windows]. Attacks peak
         there within about 3 ms.
-    attacks
-        Flux without vibrato, in which attacks are found: float32 [windows].
     """
 
     values: Mapping[str, np.ndarray]
     centres: np.ndarray
-    attacks: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -131,11 +128,10 @@ class AttackStream:
 class NoveltyStream:
     """Collect the flux of magnitude spectra that arrive in blocks.
 
-    What is kept grows by five numbers for each window.
+    What is kept grows by four numbers for each window.
     """
 
     def __init__(self) -> None:
-        self._attacks = AttackStream()
         self._before = np.zeros((COMPARED, len(EDGES) - 1), np.float32)
         self._averages = np.zeros((TIMING.window // 2 + 1, len(EDGES) - 1), np.float32)
         for band, (low, high) in enumerate(pairwise(EDGES)):
@@ -146,7 +142,6 @@ class NoveltyStream:
 
     def feed(self, magnitudes: np.ndarray) -> None:
         """Append float32 [windows, bins]."""
-        self._attacks.feed(magnitudes)
         loudness = np.concatenate([self._before, np.sqrt(magnitudes) @ self._averages])
         rise = np.maximum(loudness[COMPARED:] - loudness[:-COMPARED], 0.0)
         self._before = loudness[-COMPARED:]
@@ -157,7 +152,7 @@ class NoveltyStream:
         """Return the novelty of everything that was fed."""
         self._share_out(np.zeros((ATTACK // 2, len(EDGES) - 1), np.float32))
         values = {name: np.concatenate([*parts, np.zeros(0, np.float32)]) for name, parts in self._parts.items()}
-        return Novelty(values, TIMING.centres(len(values["onset"])), self._attacks.result())
+        return Novelty(values, TIMING.centres(len(values["onset"])))
 
     def _share_out(self, rise: np.ndarray) -> None:
         """Share out all windows of which the surroundings are known.
@@ -176,7 +171,7 @@ class NoveltyStream:
 
 
 def find_hits(novelty: Novelty, energy: np.ndarray) -> dict[str, Hits]:
-    """Pick and date the hits of everything (``onset``) and of each drum.
+    """Pick and date the hits of each drum.
 
     Only the peaks of the novelty are kept. A window sees an attack for half its length before it is due and novelty
     rises towards it; that ramp belongs to the window and not to the music, and on video it would be a picture that
@@ -190,7 +185,7 @@ def find_hits(novelty: Novelty, energy: np.ndarray) -> dict[str, Hits]:
     energy
         Of the waveform's first difference, as ``attack.DifferenceStream`` gives it.
     """
-    found = {"onset": find_attacks(novelty.attacks, energy)}
+    found = {}
     onsets, heights = find_peaks(novelty.values["onset"])
     strong = _strong(heights)
     for name in DRUMS:

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Listen to one sound, once: every stream that the asked features need is fed from the same blocks and spectra.
+
+A `Need` names one stream. Features that need the same share it, and what no feature needs is never computed.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .arc import BANDS
+from .attack import DifferenceStream
+from .chroma import PitchStream
+from .descriptors import CentroidStream, ContrastStream, FlatnessStream, FluxStream
+from .feature import HARMONIC, HIGHEST, MIX, PERCUSSIVE, Feature
+from .hpss import Parts, SeparationStream
+from .loudness import EnergyStream, SpectrumEnergyStream
+from .onset import AttackStream, NoveltyStream
+from .r128 import WeightedEnergyStream
+from .spectrum import PITCH, TIMING, Grid, SpectrumStream
+
+BASS_BELOW = 250.0
+"""Hz. Where a song has no stems, what rings below counts as bass and what rings above as other."""
+
+PROXIES: Mapping[str, Callable[[Parts, Grid], np.ndarray]] = {
+    MIX: lambda parts, grid: parts.mix,
+    PERCUSSIVE: lambda parts, grid: parts.percussive,
+    HARMONIC: lambda parts, grid: parts.harmonic,
+    "drums": lambda parts, grid: parts.percussive,
+    "bass": lambda parts, grid: parts.harmonic * _below(grid),
+    "other": lambda parts, grid: parts.harmonic * (1.0 - _below(grid)),
+}
+"""Sources that can be heard in the mix alone, and how their spectra follow from its parts."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """One stream: its kind, a name in ``STREAMS``, the source that it hears, and its band in Hz."""
+
+    kind: str
+    source: str = MIX
+    band: tuple[float, float] | None = None
+
+
+STREAMS: Mapping[str, tuple[Grid | str, Callable[[Need], Any]]] = {
+    "difference": ("samples", lambda need: DifferenceStream()),
+    "energy": ("samples", lambda need: EnergyStream(need.band)),
+    "part energy": (TIMING, lambda need: SpectrumEnergyStream(TIMING, need.band)),
+    "novelty": (TIMING, lambda need: NoveltyStream()),
+    "attacks": (TIMING, lambda need: AttackStream(*need.band) if need.band else AttackStream()),
+    "centroid": (TIMING, lambda need: CentroidStream(TIMING, need.band)),
+    "flatness": (TIMING, lambda need: FlatnessStream(TIMING, need.band)),
+    "flux": (TIMING, lambda need: FluxStream(TIMING, need.band)),
+    "contrast": (PITCH, lambda need: ContrastStream(PITCH)),
+    "circle": (PITCH, lambda need: PitchStream()),
+}
+"""What each kind of stream is fed with, and how it is made."""
+
+
+def needs(feature: Feature) -> tuple[Need, ...]:
+    """Streams from which a feature is drawn."""
+    kind, source, band = feature.kind, feature.source, feature.band
+    if kind == "onset":
+        return Need("attacks", source, band), Need("difference")
+    if kind in ("kick", "snare", "hats"):
+        return Need("novelty", source), Need("difference")
+    if kind == "rms":
+        return (Need("energy" if source == MIX else "part energy", source, band),)
+    if kind in ("centroid", "flatness", "flux", "contrast"):
+        return (Need(kind, source, band),)
+    if kind in ("build", "drop"):
+        return tuple(Need("energy", band=band) for band in BANDS.values())
+    if kind == "chroma":
+        return (Need("circle", source),)
+    if kind == "loudness":
+        return (Need("loudness"),)
+    if kind in ("bars", "beats", "downbeats"):
+        return Need("novelty"), Need("circle")
+    return ()
+
+
+@dataclass
+class Ear:
+    """Hears one file: is given its blocks, and then tells what its streams have kept.
+
+    Parameters
+    ----------
+    wanted
+        Streams to feed.
+    rate, channels
+        Of the file.
+    """
+
+    wanted: Iterable[Need]
+    rate: int
+    channels: int
+    _streams: dict[Need, Any] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        for need in dict.fromkeys(self.wanted):
+            if need.kind == "loudness":
+                self._streams[need] = WeightedEnergyStream(self.rate, self.channels)
+            else:
+                self._streams[need] = STREAMS[need.kind][1](need)
+        grids = {grid for need in self._streams if isinstance(grid := self._food(need), Grid)}
+        self._spectra = {grid: SpectrumStream(grid) for grid in grids}
+        self._separations = {
+            grid: SeparationStream(grid)
+            for grid in grids
+            if any(need.source != MIX for need in self._streams if self._food(need) == grid)
+        }
+
+    @property
+    def hears_channels(self) -> bool:
+        """Whether it must be given the channels too."""
+        return any(self._food(need) == "channels" for need in self._streams)
+
+    def feed(self, samples: np.ndarray) -> None:
+        """Append float32 [samples], mono at 44.1 kHz."""
+        for need, stream in self._streams.items():
+            if self._food(need) == "samples":
+                stream.feed(samples)
+        for grid, spectrum in self._spectra.items():
+            magnitudes = spectrum.feed(samples)
+            for need in self._of(grid):
+                if need.source == MIX:
+                    self._streams[need].feed(magnitudes)
+            if grid in self._separations:
+                self._feed_parts(grid, self._separations[grid].feed(magnitudes))
+
+    def feed_channels(self, block: np.ndarray) -> None:
+        """Append float32 [samples, channels] at the file's own rate."""
+        for need, stream in self._streams.items():
+            if self._food(need) == "channels":
+                stream.feed(block)
+
+    def finish(self) -> Mapping[Need, Any]:
+        """What each stream has kept; no more can be fed."""
+        for grid, separation in self._separations.items():
+            self._feed_parts(grid, separation.finish())
+        return {need: stream.result() for need, stream in self._streams.items()}
+
+    def _feed_parts(self, grid: Grid, parts: Parts) -> None:
+        if len(parts.mix) == 0:
+            return
+        for source in sorted({need.source for need in self._of(grid)} - {MIX}):
+            magnitudes = PROXIES[source](parts, grid)
+            for need in self._of(grid):
+                if need.source == source:
+                    self._streams[need].feed(magnitudes)
+
+    def _of(self, grid: Grid) -> list[Need]:
+        return [need for need in self._streams if self._food(need) == grid]
+
+    def _food(self, need: Need) -> Grid | str:
+        return "channels" if need.kind == "loudness" else STREAMS[need.kind][0]
+
+
+def _below(grid: Grid) -> np.ndarray:
+    """One for bins of the bass, zero above; between them half an octave to cross: float32 [bins]."""
+    frequency = np.arange(grid.window // 2 + 1) * (2 * HIGHEST / grid.window)
+    octaves = np.log2(np.maximum(frequency, 1.0) / BASS_BELOW)
+    return np.clip(0.5 - 2.0 * octaves, 0.0, 1.0).astype(np.float32)
