@@ -1,7 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The audio room: from a song to envelopes on video frames. Knows neither Blender nor torch."""
 
-from .analysis import Analysis, Progress, analyse, exact_fps
-from .recipe import DEFAULT_RECIPES, Recipe, bake
+from .analysis import Analysis, Progress, Section, analyse, exact_fps
+from .feature import DEFAULT_FEATURES, KINDS, Feature
+from .recipe import DEFAULT_RECIPES, Recipe, bake, features_of
+from .steps import STEPS, Step
 
-__all__ = ["DEFAULT_RECIPES", "Analysis", "Progress", "Recipe", "analyse", "bake", "exact_fps"]
+__all__ = [
+    "DEFAULT_FEATURES",
+    "DEFAULT_RECIPES",
+    "KINDS",
+    "STEPS",
+    "Analysis",
+    "Feature",
+    "Progress",
+    "Recipe",
+    "Section",
+    "Step",
+    "analyse",
+    "bake",
+    "exact_fps",
+    "features_of",
+]

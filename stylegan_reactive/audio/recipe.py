@@ -2,33 +2,39 @@
 """Recipes: how an envelope is made from a feature. Kept with each envelope, so that one can be made again alone."""
 
 import json
-import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import InitVar, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import PatchError
 from .analysis import Analysis
-from .envelopes import gain_and_clip, gaussian, normalise, power, release
+from .drawing import scaled
+from .feature import KINDS, Feature
+from .steps import LONGEST, Step, check_number
 
-CLOCKS = ("bars", "seconds")
-"""Features that count time: they are handed on as they are."""
+SIMPLE = ("smooth", "future", "renormalise", "power", "gain", "release")
+"""Settings of the short form, in which a recipe has always the same few steps."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one envelope is made; the steps are taken in the order of the attributes.
+    """How one envelope is made.
 
-    Attributes
+    There are two forms. The short one has always the same steps, in the order of its settings; those that change
+    nothing are left out. ``steps`` may hold any, in any order, and comes after them.
+
+    Parameters
     ----------
     name
         Of the envelope: the custom property on the Scene.
     feature
-        ``onset``, ``kick``, ``snare``, ``hats``, ``rms``, ``chroma.0`` (C) to ``chroma.11`` (B), ``bars``, ``seconds``.
+        As ``feature.Feature`` reads it, one column: ``onset``, ``rms@60-250``, ``chroma.0`` (C) to ``chroma.11`` (B).
+    steps
+        What is done with it, in this order.
     smooth
-        Standard deviation of a Gaussian, in seconds.
+        Short form: standard deviation of a Gaussian, in seconds.
     future
         Weight of that Gaussian's half that looks ahead, 0 to 1. With 0 nothing moves before its sound.
     renormalise
@@ -39,72 +45,105 @@ class Recipe:
         Factor; the result is clipped to 0..1.
     release
         Time constant of the fall after each hit, in seconds.
+
+    Raises
+    ------
+    PatchError
+        There is no such feature or step, or a number is out of its range.
     """
 
     name: str
     feature: str
-    smooth: float = 0.0
-    future: float = 0.0
-    renormalise: bool = False
-    power: float = 1.0
-    gain: float = 1.0
-    release: float = 0.0
+    steps: tuple[Step, ...] = ()
+    smooth: InitVar[float] = 0.0
+    future: InitVar[float] = 0.0
+    renormalise: InitVar[bool] = False
+    power: InitVar[float] = 1.0
+    gain: InitVar[float] = 1.0
+    release: InitVar[float] = 0.0
 
-    def __post_init__(self) -> None:
-        known = ("onset", "kick", "snare", "hats", "rms", *CLOCKS, *(f"chroma.{note}" for note in range(12)))
-        if self.feature not in known:
-            raise PatchError(f"Envelope “{self.name}”: there is no feature “{self.feature}”. Use {', '.join(known)}.")
-        for field, low, high in (
-            ("smooth", 0, 600),
-            ("future", 0, 1),
-            ("power", 0, 100),
-            ("gain", 0, 1e6),
-            ("release", 0, 600),
-        ):
-            value = getattr(self, field)
-            if not isinstance(value, int | float) or not math.isfinite(value) or not low <= value <= high:
-                raise PatchError(f"Envelope “{self.name}”: {field} is {value!r}. Choose a number from {low} to {high}.")
+    def __post_init__(
+        self, smooth: float, future: float, renormalise: bool, power: float, gain: float, release: float
+    ) -> None:
+        try:
+            feature = Feature.parse(self.feature)
+            if feature.part is None and KINDS[feature.kind].columns != 0:
+                raise PatchError(f"“{feature}” has several columns. Choose one, such as {feature.kind}.0.")
+            ranges = {"smooth": LONGEST, "future": 1.0, "power": 100.0, "gain": 1e6, "release": LONGEST}
+            for (setting, high), value in zip(ranges.items(), (smooth, future, power, gain, release), strict=True):
+                check_number(setting, value, 0.0, high)
+        except PatchError as error:
+            raise PatchError(f"Envelope “{self.name}”: {error}") from error
+        simple = (
+            (smooth > 0.0, lambda: Step("gaussian", seconds=smooth, future=future)),
+            (bool(renormalise), lambda: Step("normalise")),
+            (power != 1.0, lambda: Step("power", exponent=power)),
+            (gain != 1.0, lambda: Step("gain_and_clip", gain=gain)),
+            (release > 0.0, lambda: Step("release", seconds=release)),
+        )
+        object.__setattr__(self, "steps", (*(make() for changes, make in simple if changes), *self.steps))
 
-    def to_dict(self) -> dict[str, str | float | bool]:
+    def to_dict(self) -> dict[str, object]:
         """Plain data for JSON; ``from_dict`` reads it."""
-        return asdict(self)
+        return {"name": self.name, "feature": self.feature, "steps": [step.to_dict() for step in self.steps]}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, object]) -> "Recipe":
-        """Read plain data; what is not given has its default.
+        """Read plain data, of either form; what is not given has its default.
 
         Raises
         ------
         PatchError
             A key is unknown or missing, or a value is out of its range.
         """
-        known = {field.name for field in fields(cls)}
+        known = {"name", "feature", "steps", *SIMPLE}
         unknown = sorted(set(data) - known)
         if unknown:
             raise PatchError(f"Envelope “{data.get('name', '?')}”: “{unknown[0]}” is unknown. Known: {sorted(known)}.")
         for key in ("name", "feature"):
             if not isinstance(data.get(key), str) or not data[key]:
                 raise PatchError(f"Envelope “{data.get('name', '?')}” has no {key}. Give it one.")
-        return cls(**data)  # type: ignore[arg-type]  # the values are checked as the recipe is made
+        steps = data.get("steps", ())
+        if not isinstance(steps, list | tuple):
+            raise PatchError(f"Envelope “{data['name']}”: steps is {steps!r}. Give a list of steps.")
+        try:
+            made = tuple(Step.from_dict(step) for step in steps)
+        except PatchError as error:
+            raise PatchError(f"Envelope “{data['name']}”: {error}") from error
+        return cls(**{**data, "steps": made})  # type: ignore[arg-type]  # the values are checked as it is made
+
+
+def features_of(recipes: Iterable[Recipe]) -> tuple[str, ...]:
+    """What has to be listened for so that the recipes can be baked, each once."""
+    return tuple(dict.fromkeys(str(Feature.parse(recipe.feature).whole) for recipe in recipes))
 
 
 def bake(analysis: Analysis, recipe: Recipe) -> np.ndarray:
-    """Make one envelope: float32 [frames], 0 to 1; clocks are not clipped."""
-    feature, _, note = recipe.feature.partition(".")
-    values = analysis[feature][:, int(note)] if note else analysis[feature]
-    if feature in CLOCKS:
+    """Make one envelope: float32 [frames], 0 to 1; clocks are handed on as they are.
+
+    Raises
+    ------
+    KeyError
+        The analysis was made without the recipe's feature.
+    PatchError
+        The feature has fewer columns in this song.
+    """
+    feature = Feature.parse(recipe.feature)
+    whole = analysis[feature.whole]
+    if feature.part is not None and (whole.ndim < 2 or feature.part >= whole.shape[1]):
+        columns = whole.shape[1] if whole.ndim > 1 else 0
+        raise PatchError(f"Envelope “{recipe.name}”: there is no “{feature}”; this song has {columns}, counted from 0.")
+    values = whole if feature.part is None else whole[:, feature.part]
+    if KINDS[feature.kind].clock:
         return values.copy()
-    rate = float(analysis.fps)
-    envelope = gaussian(values, recipe.smooth, rate, future=recipe.future)
-    if recipe.renormalise:
-        envelope = normalise(envelope)
-    envelope = gain_and_clip(power(envelope, recipe.power), recipe.gain)
-    return release(envelope, recipe.release, rate).astype(np.float32)
+    envelope = np.asarray(scaled(feature, values), np.float64)
+    for step in recipe.steps:
+        envelope = step(envelope, float(analysis.fps))
+    return np.clip(envelope, 0.0, 1.0).astype(np.float32)
 
 
-_DEFAULTS = Path(__file__).with_name(
-    "default_recipes.json"
-)  # data, so that Blender's room can read it without this one
+# As data, so that Blender's room can read it without this one.
+_DEFAULTS = Path(__file__).with_name("default_recipes.json")
 
 DEFAULT_RECIPES: tuple[Recipe, ...] = tuple(
     Recipe.from_dict(data) for data in json.loads(_DEFAULTS.read_text(encoding="utf-8"))

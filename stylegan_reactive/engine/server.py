@@ -213,11 +213,16 @@ class Server:
 
     def analyse(self, message: dict[str, Any], progress: Progress) -> dict[str, Any]:
         """Listen to a song and bake the recipes that are asked for."""
-        from ..audio import Recipe, analyse, bake
+        from ..audio import DEFAULT_FEATURES, Recipe, analyse, bake, features_of
 
         song, fps = message["song"], Fraction(*message["fps"])
-        analysis = self.analyses.get_or_make((*stamp(song), fps), lambda: analyse(song, fps, progress=progress))
         recipes = [Recipe.from_dict(recipe) for recipe in message["recipes"]]
+        key, asked = (*stamp(song), fps), features_of(recipes)
+        features = dict.fromkeys((*DEFAULT_FEATURES, *asked))
+        analysis = self.analyses.get_or_make(key, lambda: analyse(song, fps, features, progress=progress))
+        if missing := [feature for feature in asked if feature not in analysis.features]:
+            analysis = analysis.with_features_of(analyse(song, fps, missing, progress=progress))
+            self.analyses[key] = analysis
         return {
             "envelopes": {recipe.name: protocol.pack(bake(analysis, recipe)) for recipe in recipes},
             "frames": analysis.frames,
