@@ -2,9 +2,9 @@
 """The audio room: from a song to envelopes on video frames. Knows neither Blender nor torch."""
 
 from .analysis import Analysis, Progress, Section, analyse, exact_fps
+from .envelope_steps import STEPS, Step
 from .feature import DEFAULT_FEATURES, KINDS, Feature
 from .recipe import DEFAULT_RECIPES, Recipe, bake, features_of
-from .steps import STEPS, Step
 
 __all__ = [
     "DEFAULT_FEATURES",

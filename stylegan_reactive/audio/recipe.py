@@ -2,6 +2,7 @@
 """Recipes: how an envelope is made from a feature. Kept with each envelope, so that one can be made again alone."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import InitVar, dataclass
 from pathlib import Path
@@ -11,11 +12,21 @@ import numpy as np
 from ..errors import PatchError
 from .analysis import Analysis
 from .drawing import scaled
+from .envelope_steps import (
+    Follower,
+    GainAndClip,
+    Gaussian,
+    Normalise,
+    Power,
+    Step,
+    apply_chain,
+    chain_from_plain,
+    chain_to_plain,
+)
 from .feature import KINDS, Feature
-from .steps import LONGEST, Step, check_number
 
-SIMPLE = ("smooth", "future", "renormalise", "power", "gain", "release")
-"""Settings of the short form, in which a recipe has always the same few steps."""
+SHORT_FORM = {"smooth": 600.0, "future": 1.0, "power": 100.0, "gain": 1e6, "release": 600.0}
+"""Numbers of the short form, and the highest value of each; ``renormalise`` goes with them."""
 
 
 @dataclass(frozen=True)
@@ -69,23 +80,23 @@ class Recipe:
             feature = Feature.parse(self.feature)
             if feature.part is None and KINDS[feature.kind].columns != 0:
                 raise PatchError(f"“{feature}” has several columns. Choose one, such as {feature.kind}.0.")
-            ranges = {"smooth": LONGEST, "future": 1.0, "power": 100.0, "gain": 1e6, "release": LONGEST}
-            for (setting, high), value in zip(ranges.items(), (smooth, future, power, gain, release), strict=True):
-                check_number(setting, value, 0.0, high)
+            for setting, value in zip(SHORT_FORM, (smooth, future, power, gain, release), strict=True):
+                _check(setting, value)
+            short = (
+                (smooth > 0.0, lambda: Gaussian(smooth, future)),
+                (bool(renormalise), lambda: Normalise()),
+                (power != 1.0, lambda: Power(power)),
+                (gain != 1.0, lambda: GainAndClip(gain)),
+                (release > 0.0, lambda: Follower(release=release)),
+            )
+            steps = tuple(make() for changes, make in short if changes)
         except PatchError as error:
             raise PatchError(f"Envelope “{self.name}”: {error}") from error
-        simple = (
-            (smooth > 0.0, lambda: Step("gaussian", seconds=smooth, future=future)),
-            (bool(renormalise), lambda: Step("normalise")),
-            (power != 1.0, lambda: Step("power", exponent=power)),
-            (gain != 1.0, lambda: Step("gain_and_clip", gain=gain)),
-            (release > 0.0, lambda: Step("release", seconds=release)),
-        )
-        object.__setattr__(self, "steps", (*(make() for changes, make in simple if changes), *self.steps))
+        object.__setattr__(self, "steps", (*steps, *self.steps))
 
     def to_dict(self) -> dict[str, object]:
         """Plain data for JSON; ``from_dict`` reads it."""
-        return {"name": self.name, "feature": self.feature, "steps": [step.to_dict() for step in self.steps]}
+        return {"name": self.name, "feature": self.feature, "steps": chain_to_plain(self.steps)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, object]) -> "Recipe":
@@ -96,21 +107,18 @@ class Recipe:
         PatchError
             A key is unknown or missing, or a value is out of its range.
         """
-        known = {"name", "feature", "steps", *SIMPLE}
+        known = {"name", "feature", "steps", "renormalise", *SHORT_FORM}
         unknown = sorted(set(data) - known)
         if unknown:
             raise PatchError(f"Envelope “{data.get('name', '?')}”: “{unknown[0]}” is unknown. Known: {sorted(known)}.")
         for key in ("name", "feature"):
             if not isinstance(data.get(key), str) or not data[key]:
                 raise PatchError(f"Envelope “{data.get('name', '?')}” has no {key}. Give it one.")
-        steps = data.get("steps", ())
-        if not isinstance(steps, list | tuple):
-            raise PatchError(f"Envelope “{data['name']}”: steps is {steps!r}. Give a list of steps.")
         try:
-            made = tuple(Step.from_dict(step) for step in steps)
+            steps = chain_from_plain(data.get("steps", ()))  # type: ignore[arg-type]  # it is checked there
         except PatchError as error:
             raise PatchError(f"Envelope “{data['name']}”: {error}") from error
-        return cls(**{**data, "steps": made})  # type: ignore[arg-type]  # the values are checked as it is made
+        return cls(**{**data, "steps": steps})  # type: ignore[arg-type]  # the values are checked as it is made
 
 
 def features_of(recipes: Iterable[Recipe]) -> tuple[str, ...]:
@@ -136,10 +144,15 @@ def bake(analysis: Analysis, recipe: Recipe) -> np.ndarray:
     values = whole if feature.part is None else whole[:, feature.part]
     if KINDS[feature.kind].clock:
         return values.copy()
-    envelope = np.asarray(scaled(feature, values), np.float64)
-    for step in recipe.steps:
-        envelope = step(envelope, float(analysis.fps))
+    envelope = apply_chain(recipe.steps, scaled(feature, values), float(analysis.fps))
     return np.clip(envelope, 0.0, 1.0).astype(np.float32)
+
+
+def _check(setting: str, value: object) -> None:
+    """Raise PatchError unless a setting of the short form is a number in its range."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not is_number or not 0.0 <= value <= SHORT_FORM[setting]:  # type: ignore[operator]  # a number, as just seen
+        raise PatchError(f"{setting} is {value!r}. Choose a number from 0 to {SHORT_FORM[setting]:g}.")
 
 
 # As data, so that Blender's room can read it without this one.
