@@ -26,10 +26,10 @@ WITH_ENGINE = if [ -x $(ENGINE_PYTHON) ]; then \
 	export STYLEGAN_REACTIVE_PYTHON="$${STYLEGAN_REACTIVE_PYTHON:-$$PWD/$(ENGINE_PYTHON)}"; fi;
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo docs test lint bench extension assets clean
+.PHONY: help setup demo docs test lint bench bench-generator extension assets clean
 
 help:  ## list these commands
-	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 	@sed -n 's/^#   make /            make /p' $(MAKEFILE_LIST)
 
 setup:  ## make .venv from requirements.lock (fast when nothing changed)
@@ -54,6 +54,10 @@ bench: setup  ## run every benchmark in benchmarks/
 	@for file in benchmarks/*.py; do echo "== $$file"; python=$(PYTHON_IN_VENV); \
 		if [ -x $(ENGINE_PYTHON) ] && grep -q '^import torch' "$$file"; then python=$(ENGINE_PYTHON); fi; \
 		PYTHONPATH=. "$$python" "$$file" || exit 1; done
+
+bench-generator: setup  ## time StyleGAN2 from 64 to 1024 px beside a textbook version
+	@python=$(PYTHON_IN_VENV); if [ -x $(ENGINE_PYTHON) ]; then python=$(ENGINE_PYTHON); fi; \
+		PYTHONPATH=. "$$python" benchmarks/generator.py --all
 
 extension: setup  ## build the zip for Blender in build/ and validate it
 	@$(PYTHON_IN_VENV) tools/build_extension.py

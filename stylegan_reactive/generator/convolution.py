@@ -187,7 +187,11 @@ class WinogradWeights:
 def winograd_weights(weight: Tensor, tiles: int, pack: bool) -> WinogradWeights:
     """Transform weights [channels_out, channels_in, 3, 3] for strips of about so many tiles."""
     transform = torch.tensor(FILTER_TRANSFORM, dtype=torch.float64)
-    parts = torch.einsum("ia,ocab,jb->ijoc", transform, weight.detach().double(), transform).flatten(0, 1).float()
+    parts = torch.empty(POINTS, POINTS, *weight.shape[:2])
+    for start in range(0, len(weight), 64):  # in parts, since float64 takes much memory
+        some = weight[start : start + 64].detach().double()
+        parts[:, :, start : start + 64] = torch.einsum("ia,ocab,jb->ijoc", transform, some, transform)
+    parts = parts.flatten(0, 1)
     if pack:
         return WinogradWeights(len(weight), tuple(pack_linear(part, tiles) for part in parts), None)
     return WinogradWeights(len(weight), (), parts.transpose(1, 2).contiguous())
