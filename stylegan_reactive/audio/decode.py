@@ -5,18 +5,18 @@ A song is never held whole: memory stays the same for a jingle and for an hour. 
 ends in a ``SongError`` that says what is wrong and what the artist can do.
 """
 
-import struct
+import math
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-import soundfile
 import soxr
 from scipy import signal
 
 from ..errors import SongError
+from .sound_file import cut_short, open_sound
 
 RATE = 44100
 """Samples per second of all sound behind the decoder."""
@@ -24,11 +24,14 @@ RATE = 44100
 BLOCK_SECONDS = 4
 """Length of one block. Long enough for fast array code, short enough to cancel between two."""
 
+LARGEST_BLOCK = 1 << 21
+"""Values in one block, all channels together: 8 MB, so that 32 channels at 192 kHz cost no more than stereo."""
+
+LOUDEST = 1e5
+"""Amplitude, where 1 is full scale. Some programs write 32768 for it; what lies beyond is damage and may overflow."""
+
 DIRECT_CURRENT_CUTOFF = 10.0
 """Hz. Below every kick drum; takes away a constant offset, which would otherwise sound like a kick at the start."""
-
-MP3_TOLERANCE = 0.02
-"""Share of an MP3 that may be missing before it counts as cut short: headers without a frame count are estimates."""
 
 
 class SongReader:
@@ -37,44 +40,50 @@ class SongReader:
     Parameters
     ----------
     path
-        A file that libsndfile reads: wav, aiff, flac, ogg, opus, mp3 and others.
+        A sound file: wav, aiff, flac, ogg, opus, mp3 and others; with the package ``av`` also m4a and aac.
+    offset
+        Seconds into the file at which the song starts, kept to the sample.
+    duration
+        Seconds that are read from there, kept to the sample; none, or more than there are: to the end.
 
     Attributes
     ----------
     rate, channels
         Of the file itself.
     expected_samples
-        Length that the header promises, in samples per channel at ``rate``.
+        Length of what will be read as the header promises it, in samples per channel at ``rate``.
     samples_read
         Samples per channel that ``blocks`` has decoded until now.
 
     Raises
     ------
     SongError
-        The file is missing, empty, cut short, or not a song.
+        The file is missing, empty, cut short, copy-protected or not a song, or nothing of it lies in the range.
+
+    Examples
+    --------
+    >>> with SongReader("song.m4a", offset=60.0, duration=30.0) as song:  # doctest: +SKIP
+    ...     sound = np.concatenate(list(song.blocks()))
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(
+        self, path: str | Path, offset: float | Fraction = 0.0, duration: float | Fraction | None = None
+    ) -> None:
         self.path = Path(path)
-        _refuse_what_is_no_file(self.path)
-        try:
-            self._file = soundfile.SoundFile(str(self.path))
-        except (soundfile.SoundFileError, OSError, TypeError) as error:
-            raise SongError(
-                f"“{self.path}” is not a song that can be read ({_reason(error)}). "
-                "Choose a wav, flac, ogg, opus or mp3 file, or convert this one."
-            ) from error
-        self.rate = int(self._file.samplerate)
-        self.channels = int(self._file.channels)
-        self.expected_samples = int(self._file.frames)
+        start = _seconds(offset, "An offset", 0.0)
+        length = None if duration is None else _seconds(duration, "A duration", math.ulp(0.0))
+        self._file = open_sound(self.path)
+        self.rate, self.channels = self._file.rate, self._file.channels
+        self._first = math.floor(start * self.rate + Fraction(1, 2))
+        self._most = None if length is None else max(1, math.floor(length * self.rate + Fraction(1, 2)))
+        self.expected_samples = self._file.expected_samples - self._first
+        if self.expected_samples <= 0:
+            self._file.close()
+            whole = self._file.expected_samples / self.rate
+            raise SongError(f"“{self.path}” lasts {whole:.2f} s: nothing is left from {float(start):g} s on.")
+        if self._most is not None:
+            self.expected_samples = min(self.expected_samples, self._most)
         self.samples_read = 0
-        if self.expected_samples == 0:
-            self._file.close()
-            raise SongError(f"“{self.path}” holds no sound: its length is zero. Export the song again.")
-        missing = _missing_bytes(self.path)
-        if missing > 0:
-            self._file.close()
-            raise _cut_short(self.path, f"{missing} bytes are missing at its end")
 
     def __enter__(self) -> "SongReader":
         return self
@@ -95,7 +104,7 @@ class SongReader:
         return min(1.0, self.samples_read / self.expected_samples)
 
     def blocks(self, *, channels: Callable[[np.ndarray], None] | None = None) -> Iterator[np.ndarray]:
-        """Decode the song from its start.
+        """Decode the song from its start, or from the offset.
 
         The resampler is of linear phase and its delay is taken out, so that a sample of the result sounds when the
         sample of the file does. Channels are averaged: stems then sum to their mix.
@@ -117,34 +126,51 @@ class SongReader:
         """
         resampler = soxr.ResampleStream(self.rate, RATE, 1, dtype="float32") if self.rate != RATE else None
         high_pass = _HighPass()
-        for mixed in self._mixed(channels):
+        for block in self.channel_blocks():
+            if channels is not None:
+                channels(block)
+            mixed = block.mean(axis=1, dtype=np.float32)
             yield high_pass(mixed if resampler is None else resampler.resample_chunk(mixed))
         if resampler is not None:
             yield high_pass(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
 
-    def _mixed(self, channels: Callable[[np.ndarray], None] | None) -> Iterator[np.ndarray]:
-        while True:
-            try:
-                block = self._file.read(BLOCK_SECONDS * self.rate, dtype="float32", always_2d=True)
-            except (soundfile.SoundFileError, OSError) as error:
-                raise _cut_short(self.path, f"decoding stopped after {float(self.duration):.1f} s: {error}") from error
+    def channel_blocks(self) -> Iterator[np.ndarray]:
+        """Decode the song as it is in the file: float32 [samples, channels] at its own rate; raises as ``blocks``."""
+        longest = max(1, min(BLOCK_SECONDS * self.rate, LARGEST_BLOCK // self.channels))
+        skipped = self._first if self._first and self._file.skip(self._first) else 0
+        while self._most is None or self.samples_read < self._most:
+            left = self._first - skipped
+            wanted = left or (longest if self._most is None else self._most - self.samples_read)
+            block = self._read(min(longest, wanted))
             if len(block) == 0:
                 break
-            mixed = block.mean(axis=1, dtype=np.float32)
-            if not np.isfinite(mixed).all():
-                where = float(self.duration) + int(np.argmin(np.isfinite(mixed))) / self.rate
-                raise SongError(
-                    f"“{self.path}” holds samples that are not numbers, the first at {where:.2f} s. "
-                    "Export the song again, as 16 or 24 bit."
-                )
+            if left:
+                skipped += len(block)
+                continue
+            self._check(block)
             self.samples_read += len(block)
-            if channels is not None:
-                channels(block)
-            yield mixed
-        tolerance = MP3_TOLERANCE * self.expected_samples if self._file.format == "MP3" else 0
-        if self.samples_read == 0 or self.samples_read < self.expected_samples - tolerance:
-            promised = self.expected_samples / self.rate
-            raise _cut_short(self.path, f"it promises {promised:.1f} s and ends after {float(self.duration):.1f} s")
+            yield block
+        whole = self._file.expected_samples
+        complete = self.samples_read == self._most or skipped + self.samples_read >= whole - self._file.tolerance
+        if self.samples_read == 0 or not complete:
+            ending = float(Fraction(skipped, self.rate) + self.duration)
+            raise cut_short(self.path, f"it promises {whole / self.rate:.1f} s and ends after {ending:.1f} s")
+
+    def _read(self, samples: int) -> np.ndarray:
+        try:
+            return self._file.read(samples)
+        except ValueError as error:
+            raise cut_short(self.path, f"decoding stopped after {float(self.duration):.1f} s: {error}") from error
+
+    def _check(self, block: np.ndarray) -> None:
+        bad = ~(np.abs(block) <= LOUDEST).all(axis=1)  # also true where there is no number at all
+        if bad.any():
+            where = float(self.duration) + int(np.argmax(bad)) / self.rate
+            kind = "far too loud" if np.isfinite(block).all() else "not numbers"
+            raise SongError(
+                f"“{self.path}” holds samples that are {kind}, the first at {where:.2f} s. "
+                "Export the song again, as 16 or 24 bit."
+            )
 
 
 class _HighPass:
@@ -165,48 +191,12 @@ class _HighPass:
         return filtered.astype(np.float32)
 
 
-def _refuse_what_is_no_file(path: Path) -> None:
+def _seconds(value: float | Fraction, what: str, least: float) -> Fraction:
+    """A time as a fraction; raises SongError where it is none."""
     try:
-        if path.is_dir():
-            raise SongError(f"“{path}” is a folder. Choose a song in it.")
-        if not path.exists():
-            raise SongError(f"The song “{path}” does not exist. Choose it again: it may have been moved or renamed.")
-        if path.stat().st_size == 0:
-            raise SongError(f"“{path}” is empty (0 bytes). Export or copy the song again.")
-    except (OSError, ValueError) as error:
-        raise SongError(f"The song “{path}” cannot be opened ({error}). Choose another file.") from error
-
-
-def _reason(error: BaseException) -> str:
-    text = getattr(error, "error_string", None) or str(error)
-    return str(text).strip().rstrip(".")
-
-
-def _cut_short(path: Path, detail: str) -> SongError:
-    return SongError(f"“{path}” is cut short or damaged ({detail}). Copy or export the song again.")
-
-
-def _missing_bytes(path: Path) -> int:
-    """Count the bytes that a wav, aiff or ogg file lacks at its end; libsndfile would pass over them in silence.
-
-    Sizes of zero or of all ones are what a program writes that streams and cannot go back: they promise nothing.
-    """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        start = file.read(12)
-        if start[:4] == b"RIFF" or start[:4] == b"FORM":
-            sound, order = (b"data", "<I") if start[:4] == b"RIFF" else (b"SSND", ">I")
-            while len(header := file.read(8)) == 8:
-                length = struct.unpack(order, header[4:])[0]
-                if header[:4] == sound:
-                    return 0 if length == 0 or length >= 0x7FFFF000 else max(0, file.tell() + length - size)
-                file.seek(length + length % 2, 1)
-        elif start[:4] == b"OggS":
-            file.seek(max(0, size - (1 << 17)))  # a page is at most 65307 bytes: the last one starts in here
-            tail = file.read()
-            page = tail.rfind(b"OggS")
-            if page >= 0 and len(tail) >= page + 27:
-                segments = tail[page + 26]
-                table = tail[page + 27 : page + 27 + segments]
-                return max(0, page + 27 + segments + sum(table) - len(tail))
-    return 0
+        seconds = value if isinstance(value, Fraction) else Fraction(float(value))
+    except (TypeError, ValueError, OverflowError):
+        seconds = Fraction(-1)
+    if seconds < Fraction(least):
+        raise SongError(f"{what} of {value} is not a time in a song. Give seconds, {'0' if least == 0 else 'above 0'}.")
+    return seconds

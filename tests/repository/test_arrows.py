@@ -30,6 +30,7 @@ class Rule:
 
 
 BLENDER = {"bpy", "bpy_extras", "mathutils", "gpu", "gpu_extras", "aud"}
+SOUND = {"numpy", "scipy", "librosa", "soundfile", "soxr", "numba"}
 # The side of the engine that Blender's process loads, and the side that holds torch.
 ENGINE_FRONT = ("engine", "engine.client", "engine.protocol")
 
@@ -37,7 +38,9 @@ ENGINE_FRONT = ("engine", "engine.client", "engine.protocol")
 RULES = (
     Rule("__init__.py", lazy={"bpy", "blender"}),
     Rule("errors.py"),
-    Rule("audio/*", packages={"numpy", "scipy", "librosa", "soundfile", "soxr", "numba"}),
+    Rule("audio/sound_file.py", packages={"numpy", "soundfile"}, lazy={"av"}),
+    Rule("audio/neural.py", packages=SOUND, lazy={"torch", "safetensors", "demucs", "openunmix"}),
+    Rule("audio/*", packages=SOUND),
     Rule("generator/*", packages={"torch", "numpy", "safetensors"}),
     Rule("choreography/*", packages={"torch", "numpy"}, types={"generator"}),
     *(
