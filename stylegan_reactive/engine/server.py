@@ -149,6 +149,9 @@ class Server:
             raise EngineError("This engine belongs to another version of the add-on. Restart Blender.")
         versions = check_packages()
         progress(0.0, "Loading torch")
+        from ..generator import keep_freed_memory
+
+        keep_freed_memory()  # pictures are all this process makes, and fresh memory for each costs half their time
         self.device, name = choose_device(message.get("device", "auto"))
         return {
             "protocol": protocol.PROTOCOL,
@@ -161,13 +164,18 @@ class Server:
     def patch(self, message: dict[str, Any], progress: Progress) -> dict[str, Any]:
         """Check a patch, load its network, and keep both under the patch's key."""
         from ..choreography import Choreographer, Patch
-        from ..generator import builtin_checkpoint, load_generator
+        from ..generator import Generator, builtin_checkpoint, load_generator, prepare
+
+        def load() -> Generator:
+            generator = load_generator(path, device=str(self.device))
+            prepare(generator)
+            return generator
 
         assert self.device is not None
         patch = Patch.from_json(message["patch"])
         path = str(builtin_checkpoint()) if patch.checkpoint == "builtin" else patch.checkpoint
         progress(0.0, "Loading the network")
-        generator = self.generators.get_or_make(stamp(path), lambda: load_generator(path, device=str(self.device)))
+        generator = self.generators.get_or_make(stamp(path), load)
         self.choreographers.get_or_make(message["key"], lambda: Choreographer(patch, generator))
         return {
             "num_ws": generator.num_ws,

@@ -9,6 +9,7 @@ from .checkpoint import builtin_checkpoint, convert, load_generator, save_genera
 from .clusters import Clusters, find_clusters, load_or_find_clusters
 from .directions import Directions, sefa
 from .editing import rank_one_edit, seeded_direction
+from .execution import Execution, captured, prepare, tune
 from .lucidrains import Lucidrains, LucidrainsConfig
 from .projection import Projection, load_ws, project, save_ws
 from .resampling import BORDERS
@@ -16,6 +17,7 @@ from .rewriting import Rewrite, blend, from_network, load_deltas, save_deltas
 from .stylegan1 import StyleGAN1, StyleGAN1Config
 from .stylegan2 import StyleGAN2, StyleGAN2Config
 from .stylegan3 import StyleGAN3, StyleGAN3Config, transform_matrix
+from .workspace import keep_freed_memory
 
 __all__ = [
     "BORDERS",
@@ -25,6 +27,7 @@ __all__ = [
     "Channels",
     "Clusters",
     "Directions",
+    "Execution",
     "Generator",
     "Lucidrains",
     "LucidrainsConfig",
@@ -40,13 +43,16 @@ __all__ = [
     "StyleGAN3Config",
     "blend",
     "builtin_checkpoint",
+    "captured",
     "convert",
     "find_clusters",
     "from_network",
+    "keep_freed_memory",
     "load_deltas",
     "load_generator",
     "load_or_find_clusters",
     "load_ws",
+    "prepare",
     "project",
     "rank_one_edit",
     "save_deltas",
@@ -55,4 +61,5 @@ __all__ = [
     "seeded_direction",
     "sefa",
     "transform_matrix",
+    "tune",
 ]
