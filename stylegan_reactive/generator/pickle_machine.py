@@ -8,7 +8,7 @@ value of our own (`Known` or `PlainGlobal`), only a `Known` is ever called, and 
 
 It is quick enough because a network's bulk lies in few long strings, which are handed on as views of the file: a
 checkpoint of 360 MB has some 100 000 opcodes, a tenth of a second. What a file may cost is bounded: the opcodes by
-`MAX_OPERATIONS`, and all that a stand-in copies by the `Budget`.
+`MAX_OPERATIONS`, and all that is copied, texts and what stand-ins make, by the `Budget`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 MAX_OPERATIONS = 4_000_000  # some forty times what the largest networks need; each makes at most about 100 bytes
 LONG_STRING = 1024  # bytes; from here on a view of the file is handed on instead of a copy
 MAX_KEY_PARTS = 64
+LAST_MEMO = (1 << 32) - 1  # what the binary protocols can say; larger numbers could all collide
 
 
 class PickleError(ValueError):
@@ -28,7 +29,7 @@ class PickleError(ValueError):
 
 
 class Budget:
-    """What reading a file may cost, however often it refers to its own data: bytes that stand-ins copy, and operations.
+    """What reading a file may cost, however often it refers to its own data: bytes that are copied, and operations.
 
     Parameters
     ----------
@@ -109,9 +110,12 @@ def refuse_persistent(identifier: Any) -> NoReturn:
 
 
 def is_key(value: Any, parts: int = MAX_KEY_PARTS) -> bool:
-    """Whether a value may be hashed: a string, a number, something inert, or a short tuple of such."""
+    """Whether a value may be hashed: a string, a number, something inert, or a short tuple of such, but no numbers.
+
+    The hashes of tuples of numbers can be made to collide; those of strings hold a secret of this process.
+    """
     if isinstance(value, tuple):
-        return len(value) <= parts and all(is_key(part, 0) for part in value)
+        return len(value) <= parts and all(is_key(part, 0) and not isinstance(part, int | float) for part in value)
     if isinstance(value, int):
         return value.bit_length() <= 64  # Python hashes whole numbers modulo 2**61 - 1: larger ones could all collide
     return value is None or isinstance(value, str | float | bytes | PlainGlobal | PlainObject | Known)
@@ -184,17 +188,27 @@ class PickleMachine:
             end = piece.find(b"\n")
             if end >= 0:
                 self.position += end + 1
+                self.budget.spend(self.position - start)
                 return bytes(self.data[start : self.position - 1])
             self.position += len(piece)
             if not piece or self.position - start > longest:
                 raise PickleError(f"it is cut short: the line at byte {start} does not end")
 
     def text(self, length: int) -> str:
-        return str(self.read(length), "utf-8", "surrogatepass")
+        view = self.read(length)
+        self.budget.spend(length)
+        return str(view, "utf-8", "surrogatepass")
 
     def latin(self, length: int) -> str:
         """A string of Python 2, which may hold text or bytes."""
-        return str(self.read(length), "latin-1")
+        view = self.read(length)
+        self.budget.spend(length)
+        return str(view, "latin-1")
+
+    def long_number(self, length: int) -> int:
+        view = self.read(length)
+        self.budget.spend(length)
+        return int.from_bytes(view, "little", signed=True)
 
     def long_bytes(self, length: int) -> bytes | memoryview:
         view = self.read(length)
@@ -237,6 +251,8 @@ class PickleMachine:
     # The memo
 
     def put(self, key: int) -> None:
+        if not 0 <= key <= LAST_MEMO:
+            raise PickleError(f"it stores a value under an impossible number at byte {self.position}")
         value = self.top()
         if isinstance(value, Unfinished):
             value.memo_keys.append(key)
@@ -318,11 +334,6 @@ def decimal(line: bytes) -> int | bool:
     return truths[line] if line in truths else int(line.rstrip(b"L"))
 
 
-def little_endian(view: memoryview) -> int:
-    """A whole number of any length."""
-    return int.from_bytes(view, "little", signed=True)
-
-
 def skip_frame(machine: PickleMachine) -> None:
     """A frame only says how much may be read at once; here all of it is at hand."""
     if machine.number("<Q") > len(machine.data) - machine.position:
@@ -342,8 +353,8 @@ def operations() -> Iterator[tuple[bytes, Callable[[PickleMachine], Any]]]:
     yield b"K", lambda m: m.push(m.read(1)[0])
     yield b"M", lambda m: m.push(m.number("<H"))
     yield b"J", lambda m: m.push(m.number("<i"))
-    yield b"\x8a", lambda m: m.push(little_endian(m.read(m.read(1)[0])))
-    yield b"\x8b", lambda m: m.push(little_endian(m.read(m.number("<i"))))
+    yield b"\x8a", lambda m: m.push(m.long_number(m.read(1)[0]))
+    yield b"\x8b", lambda m: m.push(m.long_number(m.number("<i")))
     yield b"F", lambda m: m.push(float(m.line()))
     yield b"G", lambda m: m.push(struct.unpack(">d", m.read(8))[0])
     # texts and bytes

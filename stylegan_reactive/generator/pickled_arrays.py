@@ -95,6 +95,7 @@ class ArrayReader:
             self.budget.spend(len(raw))
             flat = flat.astype(dtype.dtype.newbyteorder("="), copy=True)
         if flat.dtype == np.bool_:
+            self.budget.spend(len(raw))
             flat = flat.view(np.uint8) != 0  # any other byte than 0 and 1 would be no value at all
         return flat.reshape(shape, order="F" if fortran else "C")
 
@@ -161,7 +162,10 @@ def storage_from(raw: memoryview, dtype: torch.dtype, numel: int, budget: Budget
     values = torch.frombuffer(raw, dtype=torch.uint8)
     if swap:
         values = values.view(-1, dtype.itemsize).flip(1).flatten()
-    return Storage(values.view(dtype) if dtype != torch.bool else values != 0)
+    if dtype != torch.bool:
+        return Storage(values.view(dtype))
+    budget.spend(len(raw))
+    return Storage(values != 0)
 
 
 def rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *rest: Any) -> Tensor:

@@ -52,6 +52,7 @@ DATA_ERRORS = (
     struct.error,
     zipfile.BadZipFile,
 )
+BYTES_PER_ENTRY = 100  # of a dictionary
 
 
 def described(data: Any) -> str:
@@ -113,7 +114,7 @@ class PlainStandIns:
             pairs = list(pairs.items())
         if not isinstance(pairs, list | tuple) or not all(isinstance(pair, list | tuple) for pair in pairs):
             raise PickleError("it has a dictionary that is not made of pairs")
-        self.budget.spend(len(pairs))
+        self.budget.spend(BYTES_PER_ENTRY * len(pairs))
         machine = PickleMachine(memoryview(b""), self.budget)
         result: dict[Any, Any] = {}
         machine.push(result)

@@ -299,6 +299,47 @@ def test_data_that_multiply_themselves_are_refused(place: Place) -> None:
         load_generator(place.path)
 
 
+def numpy_truths(count: int) -> bytes:
+    """The pickle's beginning up to the state of an array of bools, which it keeps as number 1."""
+    kind = (
+        b"cnumpy\ndtype\n("
+        + text("b1")
+        + b"K\x00K\x01tR(K\x03"
+        + text("|")
+        + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+    )
+    shape = b"J" + struct.pack("<i", count) + b"\x85"
+    return b"(K\x01" + shape + kind + b"\x89B" + struct.pack("<I", count) + b"\x01" * count + b"tq\x010"
+
+
+def test_one_text_of_the_file_cannot_be_copied_without_end(place: Place) -> None:
+    array = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85C\x01btR"
+    assert place.read(numpy_truths(3) + array + b"h\x01b.").tolist() == [True, True, True]
+    assert "refers to itself" in place.refused(numpy_truths(1 << 20) + b"(" + (array + b"h\x01b") * 64 + b"l.")
+
+    load = b"ctorch.storage\n_load_from_bytes\nh\x01\x85R"
+    truths = stored(torch.ones(1 << 20, dtype=torch.bool))
+    little = stored(torch.ones(1))
+    long_text, long_number = text("a" * 1_000_000), b"\x8b" + struct.pack("<i", 1_000_000) + b"\x01" * 1_000_000
+    for inner in (truths, *(little[:2] + long + b"0" + little[2:] for long in (long_text, long_number))):
+        kept = b"B" + struct.pack("<I", len(inner)) + inner + b"q\x010"
+        place.read(kept + load + b".")
+        assert "refers to itself" in place.refused(kept + b"(" + load * 64 + b"l.")
+
+
+def stored(tensor: torch.Tensor) -> bytes:
+    """A tensor's storage as it lies in a plain pickle, a file in the file."""
+    strings = [argument for _, argument, _ in pickletools.genops(pickle.dumps(tensor)) if isinstance(argument, bytes)]
+    return max(strings, key=len)
+
+
+def test_dictionaries_made_again_and_again_are_refused(place: Place) -> None:
+    pairs = b"](" + b"".join(b"J" + struct.pack("<i", key) + b"N\x86" for key in range(10_000)) + b"eq\x000"
+    again = b"ccollections\nOrderedDict\nh\x00\x85R"
+    assert len(place.read(pairs + again + b".")) == 10_000
+    assert "refers to itself" in place.refused(pairs + b"(" + again * 50 + b"l.")
+
+
 def test_more_work_than_a_network_needs_is_refused(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pickle_machine, "MAX_OPERATIONS", 10_000)
     assert place.read(b"N0" * 4_000 + b"N.") is None
@@ -314,6 +355,18 @@ def test_keys_that_would_all_collide_are_refused(place: Place) -> None:
     key = ((1 << 61) - 1) << 64
     place.refused(b"}\x8a" + bytes([17]) + key.to_bytes(17, "little") + b"Ns.")
     place.refused(b"}]Ns.")
+
+
+@pytest.mark.parametrize("number", [(1 << 61) - 1, 1 << 32, -1])
+def test_places_in_the_memo_that_could_all_collide_are_refused(place: Place, number: int) -> None:
+    assert "impossible number" in place.refused(b"Np%d\n." % number)
+
+
+def test_tuples_of_numbers_could_all_collide_and_are_no_keys(place: Place) -> None:
+    whole, broken = b"\x8a\x01\x07", b"G" + struct.pack(">d", 0.5)
+    for part in (whole, broken):
+        assert "key" in place.refused(b"}" + part + text("a") + b"\x86Ns.")
+    assert place.read(b"}" + text("b") + text("a") + b"\x86Ns.") == {("b", "a"): None}
 
 
 def tensor_pickle(size: Any, stride: Any, offset: Any, numbers: int = 6) -> bytes:
