@@ -39,6 +39,7 @@ from .workspace import Workspace
 STRIP_VALUES = 1 << 22  # of a strip of a feature map: 16 MB, so that it is still in the cache when it is read again
 WINOGRAD_CHANNELS = 128  # with fewer the transforms cost more than the products they save
 WINOGRAD_PIXELS = 32 * 32
+TILES = 256  # for so many the matrices of Winograd's algorithm are put in order; they can be used for any number
 SAMPLED = 251  # values of a weight that are compared to see that nobody wrote to it behind torch's back
 
 
@@ -97,6 +98,7 @@ class PreparedWeight:
     source: Tensor  # shares the weight's memory, so that no other tensor can take its place
     version: int
     sample: Tensor
+    detail: object  # what else it was made for
     made: Any
 
     def holds_for(self, weight: Tensor) -> bool:
@@ -128,12 +130,15 @@ class PreparedWeights:
     def __init__(self) -> None:
         self._entries: dict[tuple[str, str], PreparedWeight] = {}
 
-    def get(self, layer: str, purpose: str, weight: Tensor, make: Callable[[Tensor], Any]) -> Any:
-        """``make(weight)``, made anew only if the weight has changed."""
+    def get(
+        self, layer: str, purpose: str, weight: Tensor, make: Callable[[Tensor], Any], detail: object = None
+    ) -> Any:
+        """``make(weight)``, made anew only if the weight has changed, or the detail (one is kept for each purpose)."""
         entry = self._entries.get((layer, purpose))
-        if entry is None or not entry.holds_for(weight):
+        if entry is None or entry.detail != detail or not entry.holds_for(weight):
             with torch.no_grad():
-                entry = PreparedWeight(weight.detach(), version_of(weight), sample_of(weight), make(weight.detach()))
+                made = make(weight.detach())
+                entry = PreparedWeight(weight.detach(), version_of(weight), sample_of(weight), detail, made)
             self._entries[layer, purpose] = entry
         return entry.made
 
@@ -200,15 +205,12 @@ def ready(
         return (direct_same if shape.kind == "same" else direct_up)(weight, modulation)
     rows = min(shape.strip_rows, shape.height)
     if algorithm == "winograd":
-        tiles = rows * shape.width // TILE**2
-        purpose = f"winograd {tiles} {packed_weights_work()}"
-        made = prepared.get(
-            layer, purpose, weight, lambda tensor: winograd_weights(tensor, tiles, packed_weights_work())
-        )
+        pack = packed_weights_work()
+        made = prepared.get(layer, "winograd", weight, lambda tensor: winograd_weights(tensor, TILES, pack), pack)
         return winograd_same(made, modulation, room)
     size = (rows + 2, shape.width + 2) if shape.kind == "same" else (min(rows // 2 + 3, shape.height), shape.width)
     if shape.kind == "same":
-        made = prepared.get(layer, f"packed {size}", weight, lambda tensor: pack_same(tensor, size))
+        made = prepared.get(layer, "packed", weight, lambda tensor: pack_same(tensor, size), size)
         return packed_same(made, modulation)
-    made = prepared.get(layer, f"packed {size}", weight, lambda tensor: pack_up(tensor, size))
+    made = prepared.get(layer, "packed", weight, lambda tensor: pack_up(tensor, size), size)
     return packed_up(made, modulation)
