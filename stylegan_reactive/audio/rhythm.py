@@ -1,34 +1,29 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tempo, beats, downbeats, and the position in bars.
+"""Tempo, beats, downbeats, metre, and the position in bars; found, or as the artist says.
 
-The tempo is the strongest period of the onset strength's autocorrelation, weighed towards 120 BPM; the beats are the
-sequence that best joins strong onsets with even steps, found by dynamic programming (Ellis, "Beat Tracking by Dynamic
-Programming", 2007). Downbeats are every fourth beat, at the phase where chords change and the bass drum falls.
+Everything that is heard to start is drawn on a scale of time. ``tempo`` chooses the pulse that is the beat, ``beats``
+follows it with a hidden Markov model, ``grid`` dates the beats by their attacks, and ``metre`` counts the bars.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
-from scipy import fft, ndimage
+from scipy import ndimage
 
-from .chroma import DELAY as CHROMA_DELAY
+from ..errors import SongError
+from .attack import date_attacks
+from .beats import STEPS, draw_hits, fit_line, steady_grid, strongest_near, support, track
 from .chroma import fold, tuning
 from .decode import RATE
+from .grid import attacks_of_beats, straighten
+from .metre import METRES, Bars, Evidence, Sound, count_bars, gather
 from .onset import Novelty, find_peaks
-from .spectrum import PITCH, TIMING
+from .spectrum import PITCH
+from .tempo import Candidate, find_candidates
 
 DEFAULT_TEMPO = 120.0
 """BPM of a song in which no beat is found."""
-
-LIKELY_TEMPO, TEMPO_OCTAVES = 120.0, 0.9
-"""Bell over the logarithm of the tempo: its centre in BPM and its width in octaves (Ellis 2007)."""
-
-SLOWEST, FASTEST = 40.0, 240.0
-"""BPM."""
-
-TIGHTNESS = 100.0
-"""How much an uneven step costs against a strong onset (Ellis 2007)."""
 
 BEATS_PER_BAR = 4
 
@@ -38,6 +33,34 @@ LATENESS = 0.003
 SHORTEST = 2.0
 """Seconds; in less there is no beat to be heard."""
 
+FEWEST_HITS = 4
+
+NOTE_LEAK = 0.3
+"""Share of the song's strong hits below which the strong hits of a drum are only what notes leave in its share."""
+
+CHANCE, CLEAR = 0.2, 0.5
+"""Mean strength at the beats, above that everywhere: a path through hits without any order reaches 0.1 to 0.33, one
+through hits with a beat 0.4 to 0.8."""
+
+CHANCE_OF_GRID, CLEAR_GRID = 0.1, 0.3
+"""The same where all beats are of one length: hits without order have no such grid, chords in every other bar do."""
+
+BEGINS, ENDS = 0.1, 0.25
+"""Shares of a usual beat's strength with which the first beat and the last are heard: music begins softly, and what
+rings at its end is no beat."""
+
+ALONE = 2
+"""Beats around a soft one that must hold another, or it is no beat: keys that are released after the end are heard."""
+
+TAP_JITTER = 0.03
+"""Standard deviation in seconds of a finger's taps."""
+
+TAP_REACH = 1.06
+"""How much the song's tempo may differ from the tapped one."""
+
+TAP_SUPPORT = 6.0
+"""What a beat gains from a tap; a strong hit is worth 4."""
+
 
 @dataclass(frozen=True)
 class Rhythm:
@@ -46,18 +69,88 @@ class Rhythm:
     Attributes
     ----------
     tempo
-        Beats per minute.
+        Beats per minute: of the typical beat.
     beats, downbeats
-        Times in seconds, float64 [beats] and [downbeats]; empty in a song without beats.
+        Times in seconds, float64 [beats] and [downbeats]; empty in a song without beats. Each downbeat is a beat.
+    beats_per_bar
+        The metre. A single bar may be shorter or longer: what counts are the downbeats.
+    confidence
+        How sure the beats are, 0 to 1: the tempo is not twice or half of it, and something starts at most of them.
+    bar_confidence
+        How sure metre and downbeats are, 0 to 1, if the beats are right.
     """
 
     tempo: float
     beats: np.ndarray
     downbeats: np.ndarray
+    beats_per_bar: int = BEATS_PER_BAR
+    confidence: float = 0.0
+    bar_confidence: float = 0.0
 
 
-def find_rhythm(novelty: Novelty, circle: np.ndarray) -> Rhythm:
-    """Find tempo, beats and downbeats.
+@dataclass(frozen=True)
+class RhythmSettings:
+    """What the artist knows better.
+
+    Attributes
+    ----------
+    beats_per_bar
+        1 to 32; found where it is None.
+    bar_offset
+        Beats by which bars begin later (or, if negative, earlier) than found.
+    fixed_bpm
+        The exact tempo of music made by a machine; the beats then are an even grid over the whole song.
+    first_beat
+        Seconds at which some beat of that grid lies; the best is found where it is None.
+    speed
+        2 counts twice as fast as found (double time), 0.5 half as fast (half time).
+    taps
+        Seconds at which the artist tapped the beat along with the song; any part of it.
+    """
+
+    beats_per_bar: int | None = None
+    bar_offset: int = 0
+    fixed_bpm: float | None = None
+    first_beat: float | None = None
+    speed: float = 1.0
+    taps: tuple[float, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if self.beats_per_bar is not None and not 1 <= self.beats_per_bar <= 32:
+            raise SongError(f"{self.beats_per_bar} beats per bar is no metre; give 1 to 32.")
+        if self.fixed_bpm is not None and not 10.0 <= self.fixed_bpm <= 1000.0:
+            raise SongError(f"{self.fixed_bpm} BPM is no tempo; give 10 to 1000.")
+        if self.first_beat is not None and not np.isfinite(self.first_beat):
+            raise SongError(f"The first beat cannot lie at {self.first_beat} seconds; give a time in the song.")
+        if self.speed not in (0.5, 1.0, 2.0):
+            raise SongError(f"The beat cannot be counted {self.speed} times as fast; give 0.5, 1 or 2.")
+        if not np.all(np.isfinite(self.taps)):
+            raise SongError("A tap lies at no finite time; tap again.")
+
+
+FOUND = RhythmSettings()
+"""Everything as it is heard."""
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """The song as the trackers see it; ``hits`` in seconds with ``heights`` (of the novelty) and ``strengths`` to 1."""
+
+    sound: Sound
+    hits: np.ndarray
+    heights: np.ndarray
+    strengths: np.ndarray
+    seconds: float
+
+    @property
+    def gain(self) -> np.ndarray:
+        return support(self.sound.everything, np.maximum(self.sound.kick, self.sound.snare))
+
+
+def find_rhythm(
+    novelty: Novelty, circle: np.ndarray, energy: np.ndarray | None = None, settings: RhythmSettings = FOUND
+) -> Rhythm:
+    """Find tempo, beats, metre and downbeats.
 
     Parameters
     ----------
@@ -65,28 +158,82 @@ def find_rhythm(novelty: Novelty, circle: np.ndarray) -> Rhythm:
         Onset strength of the song, as ``NoveltyStream`` gives it.
     circle
         Strength around the pitch circle, as ``PitchStream`` gives it.
+    energy
+        Of the waveform's first difference, as ``attack.DifferenceStream`` gives it: dates the beats to the millisecond.
+    settings
+        The artist's corrections.
+
+    Returns
+    -------
+    Rhythm
+        Without beats, at 120 BPM, where there is nothing to count.
     """
-    strength = _prepare(novelty.values["onset"])
-    enough = len(find_peaks(novelty.values["onset"])[0]) >= BEATS_PER_BAR
-    tempo = _tempo(strength) if enough else None
-    if tempo is None:
-        return Rhythm(DEFAULT_TEMPO, np.zeros(0), np.zeros(0))
-    steps = _track(strength, 60.0 / tempo * TIMING.rate)
-    beats = novelty.centres[steps] / RATE - LATENESS
-    beats = np.maximum(beats[beats > -TIMING.window / RATE], 0.0)
-    if len(beats) < 2:
-        return Rhythm(tempo, np.zeros(0), np.zeros(0))
-    if len(beats) >= 8:
-        tempo = 60.0 / _steady_step(beats)
-    first = _bar_phase(beats, novelty, circle)
-    return Rhythm(tempo, beats, beats[first::BEATS_PER_BAR])
+    heard = _listen(novelty, circle, energy)
+    if settings.fixed_bpm is not None:
+        return _with_bars(_even(settings.fixed_bpm, settings.first_beat, heard), 1.0, True, heard, settings)
+    if len(settings.taps) >= 2:
+        return _tapped(settings, heard)
+    if len(heard.hits) < FEWEST_HITS or heard.seconds < SHORTEST:
+        return Rhythm(DEFAULT_TEMPO, np.zeros(0), np.zeros(0), settings.beats_per_bar or BEATS_PER_BAR)
+    candidates = find_candidates(heard.sound, heard.hits, heard.strengths)
+    return _finish(candidates, heard, settings)
 
 
-def bars_curve(downbeats: np.ndarray, tempo: float, fps: Fraction, frames: int) -> np.ndarray:
+def rhythm_from_taps(
+    taps: np.ndarray | tuple[float, ...] | list[float],
+    duration: float,
+    *,
+    beats_per_bar: int = BEATS_PER_BAR,
+    bar_offset: int = 0,
+) -> Rhythm:
+    """Make a grid from taps alone, without listening to the song.
+
+    The grid is the robust least squares fit through all taps, a tap that was missed or came twice included; a bar
+    begins at the first tap. ``find_rhythm`` with ``RhythmSettings(taps=...)`` draws it to the song's attacks and
+    follows the song's tempo as well.
+
+    Parameters
+    ----------
+    taps
+        Seconds, at least two.
+    duration
+        Of the song, in seconds: the grid covers all of it.
+    beats_per_bar, bar_offset
+        As in ``RhythmSettings``.
+
+    Raises
+    ------
+    SongError
+        There are fewer than two taps, or they are no beat between 10 and 1000 BPM.
+    """
+    settings = RhythmSettings(beats_per_bar=beats_per_bar, bar_offset=bar_offset, taps=tuple(taps))
+    offset, period = _fit_taps(settings.taps)
+    beats = _grid(offset, period, duration)
+    first = int(np.argmin(np.abs(beats - min(settings.taps)))) if len(beats) else 0
+    firsts = np.arange((first + bar_offset) % beats_per_bar, len(beats), beats_per_bar)
+    return Rhythm(60.0 / period, beats, beats[firsts], beats_per_bar, 1.0, 1.0)
+
+
+def bars_curve(
+    downbeats: np.ndarray,
+    tempo: float,
+    fps: Fraction,
+    frames: int,
+    *,
+    beats: np.ndarray | None = None,
+    beats_per_bar: int = BEATS_PER_BAR,
+) -> np.ndarray:
     """Bar number plus phase at the start of each video frame: 0 at the first downbeat, 1.5 in the middle of the second.
 
-    Straight between downbeats; before the first and after the last it goes on at the tempo. Without downbeats, bars
-    are counted from the song's start.
+    Straight between beats where they are given, else between downbeats. Before the first and after the last it goes on
+    at the tempo there. Without downbeats, bars are counted from the song's start.
+
+    Parameters
+    ----------
+    downbeats, tempo, beats, beats_per_bar
+        As in ``Rhythm``.
+    fps, frames
+        Rate and length of the video.
 
     Returns
     -------
@@ -94,12 +241,27 @@ def bars_curve(downbeats: np.ndarray, tempo: float, fps: Fraction, frames: int) 
         float32 [frames], rising; negative before the first downbeat.
     """
     time = frame_times(fps, frames)
-    bar = 60.0 / tempo * BEATS_PER_BAR
+    bar = 60.0 / tempo * beats_per_bar
     if len(downbeats) == 0:
         return (time / bar).astype(np.float32)
-    number = np.interp(time, downbeats, np.arange(len(downbeats)))
-    number += np.minimum(time - downbeats[0], 0.0) / bar + np.maximum(time - downbeats[-1], 0.0) / bar
-    return number.astype(np.float32)
+    known, number = downbeats, np.arange(len(downbeats), dtype=np.float64)
+    if beats is not None and len(beats) > 1:
+        number = _count(beats, downbeats, beats_per_bar)
+        known = beats
+    curve = np.interp(time, known, number)
+    span = min(len(known) - 1, 4)
+    start = (number[span] - number[0]) / (known[span] - known[0]) if span else 1.0 / bar
+    end = (number[-1] - number[-1 - span]) / (known[-1] - known[-1 - span]) if span else 1.0 / bar
+    curve += np.minimum(time - known[0], 0.0) * start + np.maximum(time - known[-1], 0.0) * end
+    return curve.astype(np.float32)
+
+
+def tempo_curve(rhythm: Rhythm, fps: Fraction, frames: int) -> np.ndarray:
+    """Beats per minute at the start of each video frame, between beats as they are, float32 [frames]."""
+    if len(rhythm.beats) < 2:
+        return np.full(frames, rhythm.tempo, np.float32)
+    middles = 0.5 * (rhythm.beats[1:] + rhythm.beats[:-1])
+    return np.interp(frame_times(fps, frames), middles, 60.0 / np.diff(rhythm.beats)).astype(np.float32)
 
 
 def frame_times(fps: Fraction, frames: int) -> np.ndarray:
@@ -107,112 +269,178 @@ def frame_times(fps: Fraction, frames: int) -> np.ndarray:
     return np.arange(frames, dtype=np.int64) * fps.denominator / fps.numerator
 
 
-def _prepare(novelty: np.ndarray) -> np.ndarray:
-    """Take away the slow part of the onset strength and give it unit deviation; all zero for silence."""
-    if len(novelty) == 0:
-        return np.zeros(0)
-    local = ndimage.gaussian_filter1d(novelty.astype(np.float64), 0.5 * TIMING.rate, mode="nearest")
-    rise = np.maximum(novelty - local, 0.0)
-    deviation = float(rise.std())
-    return rise / deviation if deviation > 1e-6 else np.zeros(len(rise))
+def _count(beats: np.ndarray, downbeats: np.ndarray, beats_per_bar: int) -> np.ndarray:
+    """Position in bars of each beat: float64 [beats]."""
+    firsts = np.searchsorted(beats, downbeats - 1e-6)
+    numbers = np.arange(len(beats))
+    position = np.interp(numbers, firsts, np.arange(len(firsts)))
+    return position + (np.minimum(numbers - firsts[0], 0) + np.maximum(numbers - firsts[-1], 0)) / beats_per_bar
 
 
-def _tempo(strength: np.ndarray) -> float | None:
-    """Beats per minute from the autocorrelation, or nothing where no period stands out."""
-    longest = int(60.0 / SLOWEST * TIMING.rate) * 4
-    if len(strength) < int(SHORTEST * TIMING.rate) or not strength.any():
-        return None
-    smooth = ndimage.gaussian_filter1d(strength, 0.015 * TIMING.rate)
-    smooth -= smooth.mean()
-    size = fft.next_fast_len(len(smooth) + longest)
-    correlation = fft.irfft(np.square(np.abs(fft.rfft(smooth, size))), size)[:longest]
-    correlation /= max(correlation[0], 1e-12)
-    candidates = np.exp(np.linspace(np.log(SLOWEST), np.log(FASTEST), 1000))
-    score = np.zeros(len(candidates))
-    for multiple, weight in ((1, 1.0), (2, 0.5), (4, 0.5)):  # a beat's period comes back in the half bar and the bar
-        lag = 60.0 / candidates * TIMING.rate * multiple
-        score += weight * np.interp(lag, np.arange(longest), correlation)
-    score *= np.exp(-0.5 * np.square(np.log2(candidates / LIKELY_TEMPO) / TEMPO_OCTAVES))
-    best = int(np.argmax(score))
-    return float(candidates[best]) if score[best] > 0.02 else None
+def _listen(novelty: Novelty, circle: np.ndarray, energy: np.ndarray | None) -> _Heard:
+    """Draw everything that starts on a scale of time, and sum the chroma up."""
+    centres = novelty.centres
+    seconds = max(float(centres[-1]) / RATE, 0.0) if len(centres) else 0.0
+    steps = int(seconds * STEPS) + 1
+
+    def drawn(name: str, least: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        at, heights = find_peaks(novelty.values[name])
+        dates = centres[at] / RATE - LATENESS
+        if energy is not None and name == "onset":
+            dates = date_attacks(centres[at], energy) / RATE
+        order = np.argsort(dates, kind="stable")
+        dates, heights = np.clip(dates[order], 0.0, seconds), heights[order].astype(np.float64)
+        return dates, heights, draw_hits(dates, heights, steps, least)
+
+    hits, heights, everything = drawn("onset", 0.0)
+    strong = float(np.percentile(heights, 90)) if len(heights) else 1.0
+    kick, snare, hats = (drawn(name, NOTE_LEAK * strong)[2] for name in ("kick", "snare", "hats"))
+    chroma = fold(circle, tuning(circle)) if len(circle) else np.zeros((0, 12))
+    chroma = np.concatenate([np.zeros((1, 12)), np.cumsum(chroma, axis=0)])
+    sound = Sound(everything, kick, snare, hats, chroma, PITCH.centres(len(circle)) / RATE)
+    return _Heard(sound, hits, heights, np.sqrt(np.clip(heights / strong, 0.0, 1.0)), seconds)
 
 
-def _track(strength: np.ndarray, period: float) -> np.ndarray:
-    """Choose the windows of the beats by dynamic programming: int64 [beats]."""
-    smooth = ndimage.gaussian_filter1d(strength, period / 32)
-    steps = np.arange(-round(2 * period), -round(period / 2) + 1)
-    cost = -TIGHTNESS * np.square(np.log(-steps / period))
-    count = len(smooth)
-    pad = -int(steps[0])
-    total = np.zeros(count + pad)  # pad: before the song, where a beat is worth nothing
-    previous = np.full(count, -1, np.int64)
-    started = False
-    threshold = 0.01 * float(smooth.max())
-    for now in range(count):
-        options = total[now + pad + steps[0] : now + pad + steps[-1] + 1] + cost
-        best = int(np.argmax(options))
-        total[now + pad] = smooth[now] + options[best]
-        if started or smooth[now] >= threshold:
-            started = True
-            previous[now] = now + steps[best] if now + steps[best] >= 0 else -1
-    score = total[pad:]
-    peaks = (score > np.roll(score, 1)) & (score >= np.roll(score, -1))
-    if not peaks.any():
-        return np.zeros(0, np.int64)
-    good = score[peaks] > 0.5 * np.median(score[peaks])
-    chain = [int(np.flatnonzero(peaks)[good][-1])]
-    while previous[chain[-1]] >= 0:
-        chain.append(int(previous[chain[-1]]))
-    beats = np.array(chain[::-1], np.int64)
-    return _trim(beats, smooth)
+def _finish(candidates: list[Candidate], heard: _Heard, settings: RhythmSettings) -> Rhythm:
+    """Take the best candidate, date its beats, and count the bars."""
+    nothing = Rhythm(DEFAULT_TEMPO, np.zeros(0), np.zeros(0), settings.beats_per_bar or BEATS_PER_BAR)
+    if not candidates:
+        return nothing
+    odds = np.array([candidate.odds for candidate in candidates])
+    sure = float(1.0 / np.exp(np.minimum(odds - odds[0], 0.0)).sum())
+    best = candidates[0]
+    everything = heard.sound.everything
+    on_beat = strongest_near(everything, best.beats, 1)
+    chance, clear = (CHANCE_OF_GRID, CLEAR_GRID) if best.steady else (CHANCE, CLEAR)
+    order = float(on_beat.mean() - everything.mean())
+    if order < chance or np.count_nonzero(on_beat > 0.5) < FEWEST_HITS:
+        return nothing
+    beats = _trim(_date(best.beats, best.steady, heard), heard)
+    if len(beats) < FEWEST_HITS:
+        return nothing
+    clearness = min((order - chance) / (clear - chance), 1.0)
+    return _with_bars(beats, sure * clearness, best.steady, heard, settings)
 
 
-def _trim(beats: np.ndarray, strength: np.ndarray) -> np.ndarray:
-    """Leave out the beats before the first and after the last that any sound supports."""
+def _date(beats: np.ndarray, steady: bool, heard: _Heard) -> np.ndarray:
+    """Draw beats to their attacks: float64 [beats], from 0 to the song's end."""
+    dates = straighten(*attacks_of_beats(beats, heard.hits, heard.strengths), steady=steady)
+    return dates[(dates > -0.025) & (dates < heard.seconds)].clip(min=0.0)
+
+
+def _trim(beats: np.ndarray, heard: _Heard) -> np.ndarray:
+    """Leave out the beats before anything starts, and those after the last that any sound supports."""
     if len(beats) < 3:
         return beats
-    heard = strength[beats]
-    supported = np.flatnonzero(heard > 0.25 * np.sqrt(np.mean(np.square(heard))))
-    return beats[supported[0] : supported[-1] + 1] if len(supported) else beats
+    steps = np.zeros(len(heard.sound.everything))
+    np.maximum.at(steps, np.clip(np.round(heard.hits * STEPS).astype(int), 0, len(steps) - 1), heard.heights)
+    strength = strongest_near(steps, beats, 5)
+    usual = float(np.sqrt(np.mean(np.square(strength))))
+    begun = heard.hits[heard.heights > BEGINS * usual]
+    supported = strength > ENDS * usual
+    joined = supported & (ndimage.convolve1d(supported.astype(int), np.ones(2 * ALONE + 1, int), mode="constant") > 1)
+    joined |= strength > usual
+    if len(begun) == 0 or not joined.any():
+        return beats
+    first = int(np.searchsorted(beats, begun[0] - 0.05))
+    return beats[first : int(np.flatnonzero(joined)[-1]) + 1]
 
 
-def _steady_step(beats: np.ndarray) -> float:
-    """Typical step between beats in seconds: over 16 beats at a time, so that the dates of single ones hardly count."""
-    span = min(len(beats) - 1, 16)
-    return float(np.median((beats[span:] - beats[:-span]) / span))
+def _with_bars(beats: np.ndarray, confidence: float, steady: bool, heard: _Heard, settings: RhythmSettings) -> Rhythm:
+    """Count the beats as fast as the artist wants, and the bars over them."""
+    metres = (settings.beats_per_bar,) if settings.beats_per_bar else tuple(METRES)
+    default = settings.beats_per_bar or BEATS_PER_BAR
+    if settings.speed == 2.0 and len(beats) > 1:
+        beats = np.interp(np.arange(2 * len(beats) - 1) / 2, np.arange(len(beats)), beats)
+    choices = [beats]
+    if settings.speed == 0.5 and len(beats) > 3:
+        choices = [beats[0::2], beats[1::2]]
+    counted = [(times, _bars(times, metres, default, heard)) for times in choices]
+    beats, bars = max(counted, key=lambda each: each[1].confidence)
+    firsts = bars.firsts + settings.bar_offset
+    if settings.bar_offset and len(beats):
+        start = bars.firsts[0] + settings.bar_offset if len(bars.firsts) else settings.bar_offset
+        firsts = np.concatenate([np.arange(start % bars.metre, max(start, 0), bars.metre), firsts])
+        end = int(firsts[-1]) if len(firsts) else 0
+        firsts = np.unique(np.concatenate([firsts, np.arange(end, len(beats), bars.metre)]))
+    firsts = firsts[(firsts >= 0) & (firsts < len(beats))].astype(np.int64)
+    tempo = _typical_tempo(beats, steady) if len(beats) > 1 else settings.fixed_bpm or DEFAULT_TEMPO
+    return Rhythm(tempo, beats, beats[firsts], bars.metre, confidence, bars.confidence)
 
 
-def _bar_phase(beats: np.ndarray, novelty: Novelty, circle: np.ndarray) -> int:
-    """Which of the first four beats is a downbeat: where chords change most and the bass drum is strongest."""
-    if len(beats) < 2 * BEATS_PER_BAR:
-        return 0
-    kick = _strength_at(beats, novelty.values["kick"], novelty.centres / RATE)
-    change = _chord_change(beats, circle)
-    salience = _standard(kick) + 2.0 * _standard(change)
-    return int(np.argmax([salience[phase::BEATS_PER_BAR].mean() for phase in range(BEATS_PER_BAR)]))
+def _bars(beats: np.ndarray, metres: tuple[int, ...], default: int, heard: _Heard) -> Bars:
+    if len(beats) < 2 * min(metres) or len(beats) < 4 or metres == (1,):
+        return Bars(default, np.arange(0, len(beats), default), 0.0)
+    evidence: Evidence = gather(beats, heard.sound)
+    return count_bars(evidence, metres)
 
 
-def _strength_at(beats: np.ndarray, novelty: np.ndarray, times: np.ndarray) -> np.ndarray:
-    near = ndimage.maximum_filter1d(novelty, round(0.06 * TIMING.rate))
-    return np.interp(beats, times, near)
+def _typical_tempo(beats: np.ndarray, steady: bool) -> float:
+    """Beats per minute: over many beats at a time, so that the dates of single ones hardly count."""
+    span = len(beats) - 1 if steady else min(len(beats) - 1, 16)
+    return 60.0 / float(np.median((beats[span:] - beats[:-span]) / span))
 
 
-def _chord_change(beats: np.ndarray, circle: np.ndarray) -> np.ndarray:
-    """Distance between the chroma of the beat before and of the beat that starts: float64 [beats]."""
-    if len(circle) == 0:
-        return np.zeros(len(beats))
-    chroma = fold(circle, tuning(circle))
-    dates = (PITCH.centres(len(circle)) + round(CHROMA_DELAY * RATE)) / RATE
-    total = np.concatenate([np.zeros((1, 12)), np.cumsum(chroma, axis=0)])
-    step = float(np.median(np.diff(beats)))
-    edges = np.concatenate([[beats[0] - step], beats, [beats[-1] + step]])
-    index = np.clip(np.searchsorted(dates, edges + PITCH.window / RATE / 2), 0, len(chroma))
-    mean = (total[index[1:]] - total[index[:-1]]) / np.maximum(np.diff(index), 1)[:, None]
-    norm = np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-9)
-    unit = mean / norm
-    return 1.0 - np.sum(unit[1:] * unit[:-1], axis=1)
+def _grid(offset: float, period: float, seconds: float) -> np.ndarray:
+    """All lines of an even grid within a song: float64."""
+    first = int(np.ceil(-offset / period - 1e-9))
+    last = int(np.floor((seconds - offset) / period))
+    return np.maximum(offset + period * np.arange(first, last + 1), 0.0)
 
 
-def _standard(values: np.ndarray) -> np.ndarray:
-    deviation = float(values.std())
-    return (values - values.mean()) / deviation if deviation > 1e-9 else np.zeros(len(values))
+def _even(bpm: float, first_beat: float | None, heard: _Heard) -> np.ndarray:
+    """Lay a grid of known tempo over the song: float64 [beats]."""
+    period = 60.0 / bpm
+    if first_beat is not None or len(heard.hits) == 0:
+        return _grid((first_beat or 0.0) % period, period, heard.seconds)
+    gain = heard.gain
+    fine = np.mod(np.arange(len(gain)) / STEPS, period)
+    bins = max(int(period * STEPS), 1)
+    place = np.minimum((fine / period * bins).astype(int), bins - 1)
+    offset = (int(np.argmax(np.bincount(place, gain, bins))) + 0.5) / bins * period
+    dates, weights = attacks_of_beats(_grid(offset, period, heard.seconds), heard.hits, heard.strengths)
+    error = np.mod(dates - offset + period / 2, period) - period / 2
+    for _ in range(20):
+        weight = (weights + 1e-9) / (1.0 + np.square(error / 0.01))
+        shift = float((weight * error).sum() / weight.sum())
+        offset, error = offset + shift, error - shift
+    return _grid(offset % period, period, heard.seconds)
+
+
+def _fit_taps(taps: tuple[float, ...]) -> tuple[float, float]:
+    """Offset and period in seconds of the grid through some taps."""
+    times = np.sort(np.asarray(taps, np.float64))
+    times = times[np.concatenate([[True], np.diff(times) > 0.06])] if len(times) else times
+    if len(times) < 2:
+        raise SongError("Tempo needs at least two taps at different times; tap along for a few bars.")
+    steps = np.diff(times)
+    period = float(np.median(steps))
+    period = float(np.median(steps / np.maximum(np.round(steps / period), 1.0)))  # a missed tap leaves a double step
+    numbers = np.concatenate([[0.0], np.cumsum(np.maximum(np.round(steps / period), 1.0))])
+    if len(times) > 2:
+        period = float(np.polyfit(numbers, times, 1)[0])
+    offset, period = fit_line(times, float(np.median(times - period * numbers)), period, TAP_JITTER)
+    if not 0.06 <= period <= 6.0:
+        raise SongError(f"The taps are {period:.2f} seconds apart, which is no beat; tap once for each beat.")
+    return offset, period
+
+
+def _tapped(settings: RhythmSettings, heard: _Heard) -> Rhythm:
+    """Follow the song near the tapped beat."""
+    offset, period = _fit_taps(settings.taps)
+    if len(heard.hits) < FEWEST_HITS or heard.seconds < SHORTEST:
+        return _with_bars(_grid(offset, period, heard.seconds), 1.0, True, heard, settings)
+    times = np.asarray(settings.taps, np.float64)
+    gain = heard.gain
+    steps = np.arange(len(gain)) / STEPS
+    for tap in times:
+        near = slice(max(int((tap - 0.1) * STEPS), 0), max(int((tap + 0.1) * STEPS) + 1, 0))
+        gain[near] += TAP_SUPPORT * np.exp(-0.5 * np.square((steps[near] - tap) / TAP_JITTER))
+    rough = track(gain, 60.0 / period / TAP_REACH, 60.0 / period * TAP_REACH)
+    even = steady_grid(rough, gain)
+    beats = _date(rough if even is None else even, even is not None, heard)
+    if len(beats) < 2:
+        return _with_bars(_grid(offset, period, heard.seconds), 1.0, True, heard, settings)
+    kept = _trim(beats, heard)
+    inside = (beats > min(times.min(), kept[0]) - period / 2) & (beats < max(times.max(), kept[-1]) + period / 2)
+    return _with_bars(beats[inside], 1.0, even is not None, heard, settings)
