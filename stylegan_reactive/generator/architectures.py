@@ -33,7 +33,7 @@ def config_from_json(config_class: type, text: str) -> Any:
 
     Raises
     ------
-    ValueError, TypeError, KeyError, RecursionError
+    ValueError, TypeError, KeyError, RecursionError, OverflowError
         If it does not describe one.
     """
     return rebuilt(config_class, json.loads(text))

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -86,13 +87,13 @@ def load_generator(path: str | Path, device: str | torch.device = "cpu") -> Gene
 
 def read_beginning(path: Path) -> bytes:
     """The first bytes of a file that must be one."""
-    if not path.exists():
-        raise CheckpointError(f"There is no generator file at {path}. Choose an existing file.")
-    if path.is_dir():
-        raise CheckpointError(f"{path} is a folder. Choose the network file in it.")
-    if not path.is_file():
-        raise CheckpointError(f"{path} is no ordinary file. Choose a network file.")
     try:
+        if not path.exists():
+            raise CheckpointError(f"There is no generator file at {path}. Choose an existing file.")
+        if path.is_dir():
+            raise CheckpointError(f"{path} is a folder. Choose the network file in it.")
+        if not path.is_file():
+            raise CheckpointError(f"{path} is no ordinary file. Choose a network file.")
         with path.open("rb") as file:
             beginning = file.read(512)
     except OSError as error:
@@ -189,7 +190,7 @@ def average_w(generator: Generator) -> Tensor:
     for start in range(0, AVERAGED_SAMPLES, 256):
         c = None
         if generator.c_dim:
-            c = torch.eye(generator.c_dim)[torch.arange(start, start + 256) % generator.c_dim]
+            c = F.one_hot(torch.arange(start, start + 256) % generator.c_dim, generator.c_dim).float()
         total += generator.mapping(z[start : start + 256], c)[:, 0].double().sum(dim=0)
     return (total / AVERAGED_SAMPLES).float()
 
@@ -280,7 +281,7 @@ def read_config(path: Path, metadata: dict[str, str] | None) -> tuple[type[Gener
         )
     try:
         return generator_class, config_from_json(generator_class.config_class, metadata.get("config", ""))
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
         raise CheckpointError(
             f'{path} describes its architecture wrongly: "config" in its metadata is not a '
             f"{generator_class.__name__} ({error}). Copy or download it again, or choose another file."

@@ -8,6 +8,7 @@ https://arxiv.org/abs/1812.04948.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 
 import torch
@@ -24,8 +25,8 @@ def whole(value: object, lowest: int, highest: int) -> bool:
 
 
 def positive(value: object) -> bool:
-    """Whether a value from a file is a finite number above zero."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+    """Whether a value from a file is a finite number above zero (whole ones can be too large for a float)."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= sys.float_info.max
 
 
 def power_of_two(value: object, lowest: int, highest: int) -> bool:

@@ -311,6 +311,17 @@ def test_a_missing_average_w_is_computed(bench: Bench) -> None:
     assert (loaded.w_avg - mean).abs().max() < 0.15 * generator.mapping(torch.randn(999, 6)).std()
 
 
+def test_the_average_w_of_many_classes_is_computed_in_little_memory(bench: Bench) -> None:
+    resource = pytest.importorskip("resource")
+    mapping = MappingConfig(z_dim=2, c_dim=60_000, w_dim=4, widths=(4,), embed_dim=2)
+    generator = random_generator(replace(CONFIG, mapping=mapping))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    loaded = bench.nvidia(generator, lambda tree: tree["mapping"]["tensors"].pop("w_avg"))
+    assert loaded.w_avg.isfinite().all()
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 1 << 20  # kB; a table of all classes would take fourteen times as much
+
+
 def set_value(path: str, name: str, value: Any) -> Callable[[Tree], None]:
     return lambda tree: tree[path].__setitem__(name, value)
 

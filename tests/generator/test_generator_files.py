@@ -108,6 +108,10 @@ def test_file_that_may_not_be_read(good: Path) -> None:
     assert "cannot be opened" in complaint(good)
 
 
+def test_a_path_that_no_file_can_have(tmp_path: Path) -> None:
+    assert "hoose" in complaint(tmp_path / ("x" * 5000))  # older Pythons raise where newer ones find nothing
+
+
 @pytest.mark.parametrize(
     ("content", "word"),
     [
@@ -226,20 +230,34 @@ def test_newer_version_of_the_format(good: Path) -> None:
     [
         {"resolution": 20},
         {"resolution": 1 << 40},
-        {"z_dim": -1},
-        {"w_dim": "wide"},
         {"channels": [8, 8]},
         {"channels": 5},
-        {"mapping_lr_multiplier": None},
+        {"conv_clamp": 10**400},
+        {"resample_taps": [1, 10**400]},
+        {"mapping": None},
         {"surprise": 1},
+        {"mapping": {"z_dim": -1}},
+        {"mapping": {"w_dim": "wide"}},
+        {"mapping": {"widths": []}},
+        {"mapping": {"lr_multiplier": None}},
+        {"mapping": {"lr_multiplier": 10**400}},
+        {"mapping": {"surprise": 1}},
     ],
 )
 def test_impossible_description(good: Path, change: dict) -> None:
     def lie(tensors: dict, metadata: dict) -> None:
-        metadata["config"] = json.dumps(json.loads(metadata["config"]) | change)
+        config = json.loads(metadata["config"])
+        for name, value in change.items():
+            nested = isinstance(value, dict)
+            assert nested <= (name in config)  # that the test says what it means
+            config[name] = config[name] | value if nested else value
+        metadata["config"] = json.dumps(config)
 
     rewrite(good, lie)
-    assert "config" in complaint(good)
+    words = complaint(good)
+    assert "config" in words
+    for name in change.get("mapping") or change:
+        assert name.lower() in words.lower() or "too large" in words
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100000])

@@ -313,6 +313,10 @@ def lose_factor(data: Any) -> None:
     del inside(data, "synthesis.L0_36_64")["up_factor"]
 
 
+def grow_size(data: Any) -> None:
+    inside(data, "synthesis.L0_36_64")["in_size"] = np.full(100_000, 36, np.uint8)
+
+
 def clamp_one_layer(data: Any) -> None:
     inside(data, "synthesis.L4_52_64")["conv_clamp"] = 12
 
@@ -338,6 +342,7 @@ def file_data() -> Any:
         (add_noise, r"no place for, first synthesis\.L5_52_64\.noise_const"),
         (shift_padding, "L0_36_64 turns 36 px"),
         (lose_factor, r"synthesis\.L0_36_64 lacks the attribute up_factor"),
+        (grow_size, r"synthesis\.L0_36_64\.in_size has 100000 numbers"),
         (clamp_one_layer, "conv_clamp differs"),
         (change_class, r"synthesis\.L4_52_64 is a OddLayer"),
     ],

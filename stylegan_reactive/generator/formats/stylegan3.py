@@ -18,6 +18,7 @@ from .modules import Module, generator_module
 from .nvidia_pytorch import mapping_config
 from .tensors import Reading, Tensors, expected_shapes, shown
 
+MOST_NUMBERS = 64  # of an attribute
 KNOWN_CLASSES = {
     "Generator",
     "MappingNetwork",
@@ -170,6 +171,8 @@ class Reader:
         if name not in module.state:
             raise self.tensors.error(f"its module {path} lacks the attribute {name}")
         value = module.get(name)
+        if isinstance(value, np.ndarray) and value.size > MOST_NUMBERS:
+            raise self.tensors.error(f"{path}.{name} has {value.size} numbers; a few were expected")
         return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
     def number(self, path: str, name: str) -> float:
