@@ -24,13 +24,16 @@ from .spectrum import PITCH, TIMING, Grid, SpectrumStream
 BASS_BELOW = 250.0
 """Hz. Where a song has no stems, what rings below counts as bass and what rings above as other."""
 
+DRUMS_ABOVE = 200.0
+"""Hz. Above, only what strikes is shared out between the drums; a bass drum below rings like a note."""
+
 PROXIES: Mapping[str, Callable[[Parts, Grid], np.ndarray]] = {
     MIX: lambda parts, grid: parts.mix,
     PERCUSSIVE: lambda parts, grid: parts.percussive,
     HARMONIC: lambda parts, grid: parts.harmonic,
     "drums": lambda parts, grid: parts.percussive,
-    "bass": lambda parts, grid: parts.harmonic * _below(grid),
-    "other": lambda parts, grid: parts.harmonic * (1.0 - _below(grid)),
+    "bass": lambda parts, grid: parts.harmonic * _below(BASS_BELOW, grid),
+    "other": lambda parts, grid: parts.harmonic * (1.0 - _below(BASS_BELOW, grid)),
 }
 """Sources that can be heard in the mix alone, and how their spectra follow from its parts."""
 
@@ -73,7 +76,7 @@ def needs(feature: Feature) -> tuple[Need, ...]:
     if kind in ("build", "drop"):
         return tuple(Need("energy", band=band) for band in BANDS.values())
     if kind == "chroma":
-        return (Need("circle", source),)
+        return Need("circle", source), Need("attacks"), Need("difference")
     if kind == "loudness":
         return (Need("loudness"),)
     if kind in ("bars", "beats", "downbeats"):
@@ -109,7 +112,7 @@ class Ear:
         self._separations = {
             grid: SeparationStream(grid)
             for grid in grids
-            if any(need.source != MIX for need in self._streams if self._food(need) == grid)
+            if any(_hears_parts(need) for need in self._streams if self._food(need) == grid)
         }
 
     @property
@@ -125,7 +128,7 @@ class Ear:
         for grid, spectrum in self._spectra.items():
             magnitudes = spectrum.feed(samples)
             for need in self._of(grid):
-                if need.source == MIX:
+                if not _hears_parts(need):
                     self._streams[need].feed(magnitudes)
             if grid in self._separations:
                 self._feed_parts(grid, self._separations[grid].feed(magnitudes))
@@ -145,10 +148,14 @@ class Ear:
     def _feed_parts(self, grid: Grid, parts: Parts) -> None:
         if len(parts.mix) == 0:
             return
-        for source in sorted({need.source for need in self._of(grid)} - {MIX}):
+        needs_parts = [need for need in self._of(grid) if _hears_parts(need)]
+        for source in dict.fromkeys(need.source for need in needs_parts):
             magnitudes = PROXIES[source](parts, grid)
-            for need in self._of(grid):
-                if need.source == source:
+            for need in needs_parts:
+                if need.source == source and need.kind == "novelty" and source == MIX:
+                    rings = _below(DRUMS_ABOVE, grid)
+                    self._streams[need].feed(magnitudes, parts.mix * rings + parts.percussive * (1.0 - rings))
+                elif need.source == source:
                     self._streams[need].feed(magnitudes)
 
     def _of(self, grid: Grid) -> list[Need]:
@@ -158,8 +165,13 @@ class Ear:
         return "channels" if need.kind == "loudness" else STREAMS[need.kind][0]
 
 
-def _below(grid: Grid) -> np.ndarray:
-    """One for bins of the bass, zero above; between them half an octave to cross: float32 [bins]."""
+def _hears_parts(need: Need) -> bool:
+    """Whether a stream needs the mix separated: drums are told apart in what strikes."""
+    return need.source != MIX or need.kind == "novelty"
+
+
+def _below(edge: float, grid: Grid) -> np.ndarray:
+    """One for bins below an edge in Hz, zero above; half an octave to cross between: float32 [bins]."""
     frequency = np.arange(grid.window // 2 + 1) * (2 * HIGHEST / grid.window)
-    octaves = np.log2(np.maximum(frequency, 1.0) / BASS_BELOW)
+    octaves = np.log2(np.maximum(frequency, 1.0) / edge)
     return np.clip(0.5 - 2.0 * octaves, 0.0, 1.0).astype(np.float32)

@@ -132,7 +132,7 @@ class NoveltyStream:
     """
 
     def __init__(self) -> None:
-        self._before = np.zeros((COMPARED, len(EDGES) - 1), np.float32)
+        self._before = np.zeros((COMPARED, 2, len(EDGES) - 1), np.float32)
         self._averages = np.zeros((TIMING.window // 2 + 1, len(EDGES) - 1), np.float32)
         for band, (low, high) in enumerate(pairwise(EDGES)):
             bins = TIMING.bins(low, high)
@@ -140,13 +140,22 @@ class NoveltyStream:
         self._around = np.zeros((ATTACK // 2, len(EDGES) - 1), np.float32)  # of the windows that are not yet shared out
         self._parts: dict[str, list[np.ndarray]] = {name: [] for name in ("onset", *DRUMS)}
 
-    def feed(self, magnitudes: np.ndarray) -> None:
-        """Append float32 [windows, bins]."""
-        loudness = np.concatenate([self._before, np.sqrt(magnitudes) @ self._averages])
-        rise = np.maximum(loudness[COMPARED:] - loudness[:-COMPARED], 0.0)
-        self._before = loudness[-COMPARED:]
-        self._parts["onset"].append(rise.sum(axis=1))
-        self._share_out(rise)
+    def feed(self, magnitudes: np.ndarray, struck: np.ndarray | None = None) -> None:
+        """Append spectra.
+
+        Parameters
+        ----------
+        magnitudes
+            Of everything: float32 [windows, bins].
+        struck
+            The same without what rings, in which drums are told apart; none: with it.
+        """
+        both = [np.sqrt(part) @ self._averages for part in (magnitudes, magnitudes if struck is None else struck)]
+        levels = np.concatenate([self._before, np.stack(both, axis=1)])  # [windows, all and struck, sub-bands]
+        rise = np.maximum(levels[COMPARED:] - levels[:-COMPARED], 0.0)
+        self._before = levels[-COMPARED:]
+        self._parts["onset"].append(rise[:, 0].sum(axis=1))
+        self._share_out(rise[:, 1])
 
     def result(self) -> Novelty:
         """Return the novelty of everything that was fed."""
