@@ -1,74 +1,124 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Chroma: how much of each of the twelve pitch classes sounds.
+"""Chroma: how much of each pitch class sounds, in twelve classes or any other number.
 
 The peaks of long spectra are placed on the pitch circle with their interpolated frequencies (after Gómez, "Tonal
-Description of Polyphonic Audio", 2006), so that the song's own tuning can be measured and taken out afterwards.
+Description of Polyphonic Audio", 2006), so that the song's own tuning can be measured and taken out afterwards. Before
+that, what is an overtone is given back to its note: the peaks of each window are explained by as few notes with
+overtones as will do, by non-negative least squares (after Mauch and Dixon, "Approximate Note Transcription for the
+Improved Identification of Difficult Chords", 2010). Else every low G would also sound as a D and a B.
 """
 
 from fractions import Fraction
 
 import numpy as np
 
-from .decode import RATE
-from .spectrum import PITCH
+from .moments import DELAY as DELAY
+from .moments import moments
+from .peaks import Peaks, spectral_peaks
 
-LOWEST, HIGHEST = 60.0, 2500.0
-"""Hz. Below, two semitones share one bin; above lie mostly overtones."""
+CLASSES = 12
+"""Pitch classes of an octave, where nothing else is asked for."""
 
-CENTRE, OCTAVES = 350.0, 1.5
+LOWEST, HIGHEST = 45.0, 2500.0
+"""Hz. Below, a bass is heard by its overtones; above lie mostly overtones."""
+
+CENTRE, OCTAVES = 400.0, 1.7
 """Notes around the middle of the keyboard count most: a bell over the octaves, by its centre in Hz and its width."""
 
 STEPS = 5
 """Parts of a semitone in which peaks are collected until the tuning is known."""
 
-FAINT = 0.02
-"""Peaks below this share of their spectrum's largest peak are leakage and noise."""
+POWER = 0.7
+"""Exponent of magnitudes, between amplitude and loudness as heard: a faint note beside a strong one counts too."""
 
-SILENCE = 1e-4
-"""Magnitude of a sine at -80 dB of full scale; with less than this, no pitch class is preferred."""
+SILENCE = 1e-4**POWER
+"""Strength of a sine at -80 dB of full scale; with less than this, no pitch class is preferred."""
 
-DELAY = 0.06
-"""Seconds from a window's centre to its date: the last 33 ms of the window, which a note enters before it sounds in
-the picture, hold 4 % of its weight."""
+OVERTONES = 10
+"""Partials of a note that are looked for."""
+
+FALL = 0.6
+"""From one partial to the next, a note's loudness falls to this share: between a flute's and a reed's."""
+
+MISSING = 0.5
+"""How readily a partial is explained by a note an octave below another peak, whose fundamental is not heard."""
+
+MISTUNED = 0.2
+"""Semitones by which a partial may miss its place: the stretch of a piano's strings is less."""
+
+ROUNDS = 8
+"""Steps of the least squares; more change less than a hundredth."""
+
+RISE, AT_ONCE = 0.1, 0.3
+"""Seconds in which a note that begins comes up, as it does for the ear, and the share of it that is there at once."""
+
+TINY = np.float32(1e-9)
+"""Keeps nothing from being divided by nothing."""
 
 
 class PitchStream:
-    """Collect the spectral peaks of magnitude spectra that arrive in blocks, by place on the pitch circle."""
+    """Collect the notes of magnitude spectra that arrive in blocks, by place on the pitch circle.
+
+    What is kept grows by 60 numbers for each window.
+    """
 
     def __init__(self) -> None:
-        width = RATE / PITCH.window
-        self._bins = slice(int(LOWEST / width), int(HIGHEST / width) + 1)
-        self._frequency = np.arange(self._bins.start, self._bins.stop) * width
-        self._width = width
         self._parts: list[np.ndarray] = []
 
     def feed(self, magnitudes: np.ndarray) -> None:
-        """Append float32 [windows, bins]."""
-        count = len(magnitudes)
-        if count == 0:
-            return
-        left, right = self._bins.start, self._bins.stop
-        here = magnitudes[:, left:right]
-        below, above = magnitudes[:, left - 1 : right - 1], magnitudes[:, left + 1 : right + 1]
-        loudest = here.max(axis=1, keepdims=True)
-        is_peak = (here > below) & (here >= above) & (here > np.maximum(FAINT * loudest, SILENCE / 10))
-        window, column = np.nonzero(is_peak)
-        tops = [np.log(np.maximum(part[window, column], 1e-12)) for part in (below, here, above)]
-        curvature = tops[0] - 2 * tops[1] + tops[2]
-        shift = np.where(curvature < 0, 0.5 * (tops[0] - tops[2]) / np.minimum(curvature, -1e-9), 0.0)
-        frequency = self._frequency[column] + np.clip(shift, -0.5, 0.5) * self._width
-        weight = np.exp(tops[1] - 0.5 * np.square(np.log2(frequency / CENTRE) / OCTAVES))
-        circle = 12 * STEPS
-        place = np.mod(12 * STEPS * np.log2(frequency / 440.0) + 9 * STEPS, circle)  # 0 is C
-        lower = np.floor(place).astype(np.int64)
-        part = place - lower
-        flat = np.bincount(window * circle + lower % circle, weight * (1 - part), count * circle)
-        flat += np.bincount(window * circle + (lower + 1) % circle, weight * part, count * circle)
-        self._parts.append(flat.reshape(count, circle).astype(np.float32))
+        """Append float32 [windows, bins] of the grid ``PITCH``."""
+        if len(magnitudes):
+            self._parts.append(place_on_circle(without_overtones(spectral_peaks(magnitudes, LOWEST, HIGHEST))))
 
     def result(self) -> np.ndarray:
         """Strength around the pitch circle, C first, in fifths of a semitone: float32 [windows, 60]."""
-        return np.concatenate(self._parts) if self._parts else np.zeros((0, 12 * STEPS), np.float32)
+        return np.concatenate(self._parts) if self._parts else np.zeros((0, CLASSES * STEPS), np.float32)
+
+
+def without_overtones(peaks: Peaks) -> Peaks:
+    """Give each peak the strength, magnitude to the power of ``POWER``, of the note whose fundamental it is.
+
+    Non-negative least squares by the multiplicative rule of Lee and Seung ("Algorithms for Non-negative Matrix
+    Factorization", 2001); each peak may be a note, and each note explains the peaks that lie on its partials.
+    """
+    loudness = peaks.magnitude ** np.float32(POWER)
+    ratio = peaks.frequency[:, None, :] / peaks.frequency[:, :, None]  # [windows, notes, peaks]
+    heard = peaks.magnitude > 0
+    share = np.where(heard[:, :, None] & heard[:, None, :], _shares(ratio), np.float32(0))
+    # One product of matrices for each window: [notes, peaks] by [peaks, 1] and back.
+    found = share @ loudness[:, :, None]
+    notes = loudness[:, :, None]
+    for _ in range(ROUNDS):
+        explained = share.transpose(0, 2, 1) @ notes
+        notes = notes * found / np.maximum(share @ explained, TINY)
+    return Peaks(peaks.frequency, notes[:, :, 0])
+
+
+def _shares(ratio: np.ndarray) -> np.ndarray:
+    """How strong a note is at a given multiple of its frequency, by how near that is to a partial: float32."""
+    share = np.zeros_like(ratio)
+    for partial in range(1, OVERTONES + 1):
+        strength = FALL ** (partial - 1)
+        share[np.abs(ratio / partial - 1.0) < MISTUNED * np.log(2) / 12] = strength
+        if partial % 2 and partial > 1:
+            share[np.abs(ratio * 2 / partial - 1.0) < MISTUNED * np.log(2) / 12] = MISSING * strength
+    return share
+
+
+def place_on_circle(notes: Peaks) -> np.ndarray:
+    """Add up notes by their place on the pitch circle, whatever their octave: float32 [windows, 60]."""
+    circle = CLASSES * STEPS
+    window, rank = np.nonzero(notes.magnitude)
+    frequency = notes.frequency[window, rank].astype(np.float64)
+    octaves = np.log2(frequency / CENTRE)
+    weight = notes.magnitude[window, rank] * np.exp(-0.5 * np.square(octaves / OCTAVES))
+    place = np.mod(circle * np.log2(frequency / 440.0) + 9 * STEPS, circle)  # 0 is C
+    lower = np.floor(place).astype(np.int64)
+    part = place - lower
+    size = len(notes.magnitude) * circle
+    flat = np.bincount(window * circle + lower % circle, weight * (1 - part), size)
+    flat += np.bincount(window * circle + (lower + 1) % circle, weight * part, size)
+    return flat.reshape(-1, circle).astype(np.float32)
 
 
 def tuning(circle: np.ndarray) -> float:
@@ -76,37 +126,72 @@ def tuning(circle: np.ndarray) -> float:
 
     The circular mean of where the peaks lie within their semitones.
     """
-    within = circle.sum(axis=0, dtype=np.float64).reshape(12, STEPS).sum(axis=0)
+    within = circle.sum(axis=0, dtype=np.float64).reshape(CLASSES, STEPS).sum(axis=0)
     direction = np.sum(within * np.exp(2j * np.pi * np.arange(STEPS) / STEPS))
     return float(np.angle(direction) / (2 * np.pi)) if abs(direction) > 0 else 0.0
 
 
-def fold(circle: np.ndarray, tuned: float) -> np.ndarray:
-    """Add up the pitch circle to twelve classes, each reaching half a semitone to its sides after tuning.
+def fold(circle: np.ndarray, tuned: float, bins: int = CLASSES) -> np.ndarray:
+    """Add up the pitch circle to classes, each reaching to the middle of its neighbours after tuning.
+
+    Parameters
+    ----------
+    circle
+        As ``PitchStream`` gives it: float32 [windows, 60].
+    tuned
+        As ``tuning`` gives it.
+    bins
+        Classes of an octave; the first is C.
 
     Returns
     -------
     numpy.ndarray
-        float64 [windows, 12], C first; rows sum to one, and to twelve equal values where the song is silent.
+        float64 [windows, bins], C first; rows sum to one, and to equal values where the song is silent.
     """
-    place = np.arange(12 * STEPS) / STEPS - tuned
-    distance = np.abs(np.mod(place[:, None] - np.arange(12)[None, :] + 6, 12) - 6)  # [circle, 12] in semitones
-    weights = np.clip(1.0 - distance, 0.0, 1.0) ** 2
-    strength = (circle @ weights.astype(np.float32)).astype(np.float64)
-    return (strength + SILENCE) / (strength + SILENCE).sum(axis=1, keepdims=True)
+    return _to_one(_classes(circle, tuned, bins))
 
 
-def chroma_envelope(circle: np.ndarray, fps: Fraction, frames: int) -> np.ndarray:
-    """Chroma of each video frame: the latest that is dated before the frame ends.
+def _classes(circle: np.ndarray, tuned: float, bins: int) -> np.ndarray:
+    places = CLASSES * STEPS
+    position = (np.arange(places) / STEPS - tuned) * bins / CLASSES
+    distance = np.abs(np.mod(position[:, None] - np.arange(bins)[None, :] + bins / 2, bins) - bins / 2)
+    reach = max(1.0, bins / places)  # a class finer than the circle's steps takes part of the nearest step
+    weights = np.clip(1.0 - distance / reach, 0.0, 1.0) ** 2
+    return circle @ weights.astype(np.float32)
+
+
+def _to_one(strength: np.ndarray) -> np.ndarray:
+    heard = strength.astype(np.float64) + SILENCE
+    return heard / heard.sum(axis=1, keepdims=True)
+
+
+def chroma_envelope(
+    circle: np.ndarray, fps: Fraction, frames: int, bins: int = CLASSES, attacks: np.ndarray | None = None
+) -> np.ndarray:
+    """Chroma of each video frame: what sounds at its end.
+
+    Parameters
+    ----------
+    circle
+        As ``PitchStream`` gives it: float32 [windows, 60].
+    fps, frames
+        The video.
+    bins
+        Classes of an octave; the first is C.
+    attacks
+        When something starts in the song, in samples, ascending: int64 [attacks]. With them, a chord is shown from
+        the frame on in which it begins; without, a few frames later.
 
     Returns
     -------
     numpy.ndarray
-        float32 [frames, 12], C first; rows sum to one.
+        float32 [frames, bins], C first; rows sum to one.
     """
     if len(circle) == 0:
-        return np.full((frames, 12), 1 / 12, np.float32)
-    dates = PITCH.centres(len(circle)) + round(DELAY * RATE)
-    ends = np.arange(1, frames + 1, dtype=np.int64) * fps.denominator * RATE // fps.numerator
-    latest = np.clip(np.searchsorted(dates, ends) - 1, 0, len(circle) - 1)
-    return fold(circle, tuning(circle))[latest].astype(np.float32)
+        return np.full((frames, bins), 1 / bins, np.float32)
+    strength = _classes(circle, tuning(circle), bins)
+    at = moments(len(circle), fps, frames, attacks)
+    now = strength[at.window]
+    share = np.clip(at.age / RISE, AT_ONCE, 1.0)[:, None]
+    lasting = np.minimum(now, strength[at.before])
+    return _to_one(lasting + share * (now - lasting)).astype(np.float32)
