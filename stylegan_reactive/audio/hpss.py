@@ -87,8 +87,8 @@ class SeparationStream:
         if count == 0:
             return Parts(mix, mix, mix)
         coarse = around[: count + 2 * self._ahead].reshape(-1, self._every, around.shape[1]).mean(axis=1)
-        ringing = _median(coarse.T, 2 * self._reach + 1).T[self._reach : -self._reach]
-        striking = _median(coarse[self._reach : -self._reach], self._across)
+        ringing = running_median(coarse.T, 2 * self._reach + 1).T[self._reach : -self._reach]
+        striking = running_median(coarse[self._reach : -self._reach], self._across)
         return Parts(
             mix=mix,
             percussive=mix * np.repeat(_share(striking, self._margin * ringing), self._every, axis=0),
@@ -102,7 +102,7 @@ def _share(own: np.ndarray, other: np.ndarray) -> np.ndarray:
     return power / (power + np.square(other) + TINY * TINY)
 
 
-def _median(rows: np.ndarray, length: int) -> np.ndarray:
+def running_median(rows: np.ndarray, length: int) -> np.ndarray:
     """Running median along each row, ends reflected; the same as in two dimensions and an order of magnitude faster.
 
     Rows are laid end to end with borders between them, because the filter of one dimension is the fast one.
