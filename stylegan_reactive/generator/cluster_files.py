@@ -85,5 +85,5 @@ def read_all(path: Path, identity: str, prefix: str = "") -> dict[str, np.ndarra
                 return {}
             names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118 it is no mapping
             return {name: file.get_tensor(name) for name in names}
-    except (SafetensorError, OSError, ValueError, TypeError, KeyError):
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError):  # numpy lacks some types
         return {}

@@ -15,8 +15,11 @@ unlikely a w is, which keeps it where the network paints well.
 
 from __future__ import annotations
 
+import lzma
 import math
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +43,24 @@ APART = 2e-3  # the same for the layers' distance from each other
 EDGES = 0.5  # how much edges count beside the pyramid
 LUMINANCE = (0.2126, 0.7152, 0.0722)  # Rec. 709
 FORMAT = "stylegan_reactive.ws.1"
+LARGEST_ARRAY = 1 << 30  # bytes that a packed file may hold
+# What numpy and the archives that it reads meet in a damaged file.
+FILE_ERRORS = (
+    SafetensorError,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    EOFError,
+    MemoryError,
+    RuntimeError,
+    SyntaxError,
+    lzma.LZMAError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,6 +292,29 @@ def save_ws(ws: Tensor, path: str | Path) -> None:
         raise CheckpointError(f"The latents cannot be written to {path} ({error}). Choose another place.") from error
 
 
+def read_array(path: Path) -> np.ndarray:
+    """The array of ws in a file; one of FILE_ERRORS if there is none."""
+    with path.open("rb") as file:
+        beginning = file.read(9)
+    if beginning[4:] == b"\0\0\0\0{":  # as `checkpoint.load_generator` knows it
+        with safe_open(str(path), framework="pt", device="cpu") as tensors:
+            tensor = tensors.get_tensor("ws")
+            ws: np.ndarray = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+            return ws
+    loaded = np.load(path, mmap_mode="r", allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+        return loaded
+    with loaded:
+        name = "w" if "w" in loaded else "ws"
+        size = loaded.zip.getinfo(f"{name}.npy").file_size
+        if size > LARGEST_ARRAY:
+            raise ValueError(f"it unpacks to {size} bytes")
+        array = loaded[name]
+        if not isinstance(array, np.ndarray):  # numpy gives any other entry as bytes
+            raise ValueError(f"its entry {name} is no array")
+        return array
+
+
 def load_ws(path: str | Path, generator: Generator) -> Tensor:
     """Read ws for a generator: ours, or another projector's ``.npy``, or its ``.npz`` with an array "w".
 
@@ -286,13 +330,8 @@ def load_ws(path: str | Path, generator: Generator) -> Tensor:
     """
     path = Path(path)
     try:
-        if path.suffix == ".safetensors":
-            with safe_open(str(path), framework="pt", device="cpu") as file:
-                found = file.get_tensor("ws").numpy()
-        else:
-            loaded = np.load(path, mmap_mode="r" if path.suffix == ".npy" else None, allow_pickle=False)
-            found = loaded if isinstance(loaded, np.ndarray) else loaded["w" if "w" in loaded else "ws"]
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        found = read_array(path)
+    except FILE_ERRORS as error:
         raise CheckpointError(
             f"{path} cannot be read as latents ({error}). Choose a .npy, .npz or .safetensors file with ws."
         ) from error

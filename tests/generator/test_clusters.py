@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from stylegan_reactive.generator import StyleGAN2, StyleGAN2Config
 from stylegan_reactive.generator.bending import Bend, Channels
@@ -174,13 +176,17 @@ def test_other_weights_have_other_clusters(generator: StyleGAN2, file: Path) -> 
         load_or_find_clusters(trained_on, file, LAYER, 3, progress=no_search, **FAST)
 
 
-@pytest.mark.parametrize("damage", ["empty", "cut", "noise", "flipped", "folder"])
+@pytest.mark.parametrize("damage", ["empty", "cut", "noise", "flipped", "types", "folder"])
 def test_a_damaged_file_is_made_anew(damage: str, generator: StyleGAN2, clusters: Clusters, file: Path) -> None:
     load_or_find_clusters(generator, file, LAYER, 3, **FAST)
     data = kept(file).read_bytes()
     if damage == "folder":
         kept(file).unlink()
         kept(file).mkdir()
+    elif damage == "types":  # such as numpy has not
+        with safe_open(kept(file), "pt") as found:
+            names, metadata = found.keys(), found.metadata()
+        save_file({name: torch.zeros(4).to(torch.float8_e4m3fn) for name in names}, kept(file), metadata)
     else:
         kept(file).write_bytes(
             {"empty": b"", "cut": data[:-100], "noise": bytes(range(256)) * 9, "flipped": data[::-1]}[damage]

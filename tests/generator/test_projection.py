@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import struct
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import torch
 from torch import Tensor
 
 from stylegan_reactive.errors import CheckpointError
-from stylegan_reactive.generator import StyleGAN2, StyleGAN2Config
+from stylegan_reactive.generator import StyleGAN2, StyleGAN2Config, projection
 from stylegan_reactive.generator.directions import seeded_ws
 from stylegan_reactive.generator.mapping import MappingConfig
 from stylegan_reactive.generator.projection import ProjectionState, load_ws, project, save_ws
@@ -131,6 +133,50 @@ def test_files_that_do_not_fit_are_named(generator: StyleGAN2, tmp_path: Path) -
     (tmp_path / "short.npy").write_bytes(b"\x93NUMPY\x01")
     (tmp_path / "text.safetensors").write_text("no latents")
     (tmp_path / "text.npz").write_text("no latents")
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1%s,)}"
+    for name, inner in {
+        "huge": array_file(header % (b"0" * 12)),
+        "endless": array_file(header % (b"0" * 30)),
+        "nested": array_file(b"(" * 9000),
+        "unclosed": array_file(b"{'a': '''"),
+        "signs": array_file(b"-" * 8999 + b"1"),
+    }.items():
+        (tmp_path / f"{name}.npy").write_bytes(inner)
+        (tmp_path / f"{name}.NPY").write_bytes(inner)
+        archive(tmp_path / f"{name}.npz", inner)
+    archive(tmp_path / "packed.npz", np.random.bytes(4000))
+    packed = (tmp_path / "packed.npz").read_bytes()
+    (tmp_path / "spoilt.npz").write_bytes(packed[:60] + bytes(200) + packed[260:])
+    flags = packed.rindex(b"PK\x01\x02") + 8
+    (tmp_path / "locked.npz").write_bytes(packed[:6] + b"\1" + packed[7:flags] + b"\1" + packed[flags + 1 :])
+    (tmp_path / "method.npz").write_bytes(packed[:8] + b"\x63" + packed[9 : flags + 2] + b"\x63" + packed[flags + 3 :])
     for path in (*sorted(tmp_path.iterdir()), tmp_path / "missing.npy"):
         with pytest.raises(CheckpointError, match=path.name):
             load_ws(path, generator)
+
+
+def test_a_small_file_that_unpacks_to_gigabytes_is_left_packed(
+    generator: StyleGAN2, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.savez_compressed(tmp_path / "w.npz", w=np.zeros((300, generator.num_ws, generator.w_dim), np.float32))
+    assert len(load_ws(tmp_path / "w.npz", generator)) == 300
+    monkeypatch.setattr(projection, "LARGEST_ARRAY", 100_000)
+    with pytest.raises(CheckpointError, match="unpacks to"):
+        load_ws(tmp_path / "w.npz", generator)
+
+
+def test_the_ending_of_a_file_does_not_matter(generator: StyleGAN2, tmp_path: Path) -> None:
+    ws = seeded_ws(generator, 2, 0)
+    save_ws(ws, tmp_path / "latents")
+    assert torch.equal(load_ws(tmp_path / "latents", generator), ws)
+
+
+def array_file(header: bytes) -> bytes:
+    """A numpy file with nothing in it but its header."""
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header) + 1) + header + b"\n"
+
+
+def archive(path: Path, inner: bytes) -> None:
+    """A packed file with one array."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("w.npy", inner)
