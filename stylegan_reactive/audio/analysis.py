@@ -15,9 +15,10 @@ from ..errors import PatchError, SongError
 from .decode import SongReader
 from .drawing import Heard, draw
 from .feature import DEFAULT_FEATURES, MIX, Feature
-from .listening import PROXIES, Ear, Need, needs
+from .listening import RHYTHM_NEEDS, RHYTHMIC, SOURCES, Ear, Need, needs
+from .metre import BEATS_PER_BAR
 from .r128 import integrated_loudness
-from .rhythm import DEFAULT_TEMPO, Rhythm, find_rhythm
+from .rhythm import DEFAULT_TEMPO, FOUND, Rhythm, RhythmSettings, find_rhythm
 
 Progress = Callable[[float, str], None]
 """Called with the share that is done, 0 to 1, and a line for the artist. May raise to cancel."""
@@ -70,6 +71,10 @@ class Analysis:
         The video's rate.
     frames
         Length of the video: the smallest number of frames that holds the whole song.
+    beats_per_bar
+        The metre; a single bar may be shorter or longer.
+    beat_confidence, bar_confidence
+        How sure the beats are, and the bars if the beats are right: 0 to 1.
     sections
         Of the song, in order and without gaps; empty where they were not looked for.
     loudness
@@ -83,6 +88,9 @@ class Analysis:
     duration: float
     fps: Fraction
     frames: int
+    beats_per_bar: int = BEATS_PER_BAR
+    beat_confidence: float = 0.0
+    bar_confidence: float = 0.0
     sections: tuple[Section, ...] = ()
     loudness: float | None = None
 
@@ -109,6 +117,9 @@ class Analysis:
             duration=self.duration,
             fps=self.fps,
             frames=self.frames,
+            beats_per_bar=rhythm.beats_per_bar,
+            beat_confidence=rhythm.beat_confidence,
+            bar_confidence=rhythm.bar_confidence,
             sections=self.sections or other.sections,
             loudness=other.loudness if self.loudness is None else self.loudness,
         )
@@ -120,6 +131,9 @@ def analyse(
     features: Iterable[str | Feature] | None = None,
     *,
     stems: Mapping[str, str | Path] | None = None,
+    offset: float | Fraction = 0.0,
+    duration: float | Fraction | None = None,
+    rhythm: RhythmSettings = FOUND,
     progress: Progress | None = None,
 ) -> Analysis:
     """Listen to a song and return its features on the frames of a video.
@@ -135,7 +149,11 @@ def analyse(
         computed. None: ``feature.DEFAULT_FEATURES``.
     stems
         Name → file of a part of the song that starts with it. Sources that are not among them are looked for in the
-        mix, by what strikes or rings and by their band; those that can be are ``listening.PROXIES``.
+        mix, by what strikes or rings and by their band; those that can be are ``listening.SOURCES``.
+    offset, duration
+        Which part of the song, in seconds: from where, and how much of it; None: to its end. Frame 0 is its start.
+    rhythm
+        What the artist knows better: tempo, metre, where bars begin, taps.
     progress
         Told how far the work is; an exception from it ends the analysis and passes through.
 
@@ -172,34 +190,38 @@ def analyse(
         def tell_part(part: float, before: int = number) -> None:
             tell(HEARD * (before + part) / len(files), f"Listening to {name}")
 
-        kept[source], lasts[source] = _listen(file, there, tell_part)
+        kept[source], lasts[source] = _listen(SongReader(file, offset, duration), there, tell_part)
     tell(HEARD, "Finding the beat")
-    duration = lasts[MIX]
-    frames = -(-duration.numerator * rate.numerator // (duration.denominator * rate.denominator))  # rounded up
-    rhythm = None
+    length = lasts[MIX]
+    frames = -(-length.numerator * rate.numerator // (length.denominator * rate.denominator))  # rounded up
+    found = None
     if any(needs_rhythm(feature) for feature in wanted):
-        rhythm = find_rhythm(kept[MIX][Need("novelty")], kept[MIX][Need("circle")])
+        novelty, circle, energy = (kept[MIX][need] for need in RHYTHM_NEEDS)
+        found = find_rhythm(novelty, circle, energy, rhythm)
     tell(RHYTHM, "Drawing the envelopes")
-    songs = {source: Heard(part, rhythm, rate, frames) for source, part in kept.items()}
+    songs = {source: Heard(part, found, rate, frames) for source, part in kept.items()}
     drawn = {str(feature): draw(_alone(feature, stems), songs[_file_of(feature, stems)]) for feature in wanted}
     weighted = kept[MIX].get(Need("loudness"))
-    rhythm = rhythm or Rhythm(DEFAULT_TEMPO, np.zeros(0), np.zeros(0))
-    tell(1.0, f"{name}: {float(duration):.1f} s, {rhythm.tempo:.1f} BPM")
+    found = found or Rhythm(DEFAULT_TEMPO, np.zeros(0), np.zeros(0))
+    tell(1.0, f"{name}: {float(length):.1f} s, {found.tempo:.1f} BPM")
     return Analysis(
         features=MappingProxyType(drawn),
-        beats=rhythm.beats,
-        downbeats=rhythm.downbeats,
-        tempo=rhythm.tempo,
-        duration=float(duration),
+        beats=found.beats,
+        downbeats=found.downbeats,
+        tempo=found.tempo,
+        duration=float(length),
         fps=rate,
         frames=frames,
+        beats_per_bar=found.beats_per_bar,
+        beat_confidence=found.confidence,
+        bar_confidence=found.bar_confidence,
         loudness=None if weighted is None else integrated_loudness(weighted),
     )
 
 
 def needs_rhythm(feature: Feature) -> bool:
     """Whether beats have to be found for a feature."""
-    return feature.kind in ("bars", "beats", "downbeats")
+    return feature.kind in RHYTHMIC
 
 
 def _wanted(features: Iterable[str | Feature], stems: Mapping[str, object]) -> tuple[Feature, ...]:
@@ -208,8 +230,8 @@ def _wanted(features: Iterable[str | Feature], stems: Mapping[str, object]) -> t
         raise PatchError("No stem can be called “mix”: that is the song itself. Rename the stem.")
     wanted = dict.fromkeys((f if isinstance(f, Feature) else Feature.parse(f)).whole for f in features)
     for feature in wanted:
-        if feature.source not in stems and feature.source not in PROXIES:
-            there = ", ".join(dict.fromkeys((*PROXIES, *stems)))
+        if feature.source not in stems and feature.source not in SOURCES:
+            there = ", ".join(dict.fromkeys((*SOURCES, *stems)))
             raise PatchError(f"“{feature}”: there is no stem “{feature.source}”. There are {there}.")
     return tuple(wanted)
 
@@ -225,10 +247,10 @@ def _alone(feature: Feature, stems: Mapping[str, object]) -> Feature:
 
 
 def _listen(
-    path: str | Path, wanted: Iterable[Need], tell: Callable[[float], None]
+    reader: SongReader, wanted: Iterable[Need], tell: Callable[[float], None]
 ) -> tuple[Mapping[Need, Any], Fraction]:
     """Hear one file from its start to its end: what the streams have kept, and how long it lasts in seconds."""
-    with SongReader(path) as song:
+    with reader as song:
         tell(0.0)
         ear = Ear(wanted, song.rate, song.channels)
         for block in song.blocks(channels=ear.feed_channels if ear.hears_channels else None):

@@ -11,13 +11,13 @@ import numpy as np
 from . import arc
 from .chroma import chroma_envelope
 from .decode import RATE
-from .feature import KINDS, MIX, Feature
+from .feature import KINDS, MIX, PITCHES, Feature
 from .framing import highest, latest, window_dates
 from .listening import Need, needs
 from .loudness import SLICE, rms_envelope
 from .onset import Hits, find_attacks, find_hits, pool_maximum
 from .r128 import MOMENTARY, loudness_envelope
-from .rhythm import Rhythm, bars_curve, frame_times
+from .rhythm import Rhythm, bars_curve, frame_times, tempo_curve
 from .spectrum import PITCH, TIMING
 
 NO_RANGE = 1e-6
@@ -121,13 +121,22 @@ def _arc(feature: Feature, song: Heard) -> np.ndarray:
 
 
 def _chroma(feature: Feature, song: Heard) -> np.ndarray:
-    (circle,) = (song.kept[need] for need in needs(feature))
-    return chroma_envelope(circle, song.fps, song.frames)
+    circle, flux, energy = (song.kept[need] for need in needs(feature))
+    attacks = find_attacks(flux, energy).samples
+    return chroma_envelope(circle, song.fps, song.frames, feature.bins or PITCHES, attacks)
 
 
 def _bars(feature: Feature, song: Heard) -> np.ndarray:
     assert song.rhythm is not None
-    return bars_curve(song.rhythm.downbeats, song.rhythm.tempo, song.fps, song.frames)
+    found = song.rhythm
+    return bars_curve(
+        *(found.downbeats, found.tempo, song.fps, song.frames), beats=found.beats, beats_per_bar=found.beats_per_bar
+    )
+
+
+def _tempo(feature: Feature, song: Heard) -> np.ndarray:
+    assert song.rhythm is not None
+    return tempo_curve(song.rhythm, song.fps, song.frames)
 
 
 def _pulses(feature: Feature, song: Heard) -> np.ndarray:
@@ -156,6 +165,7 @@ _DRAWERS: Mapping[str, Callable[..., np.ndarray]] = {
     "drop": _arc,
     "chroma": _chroma,
     "bars": _bars,
+    "tempo": _tempo,
     "beats": _pulses,
     "downbeats": _pulses,
     "seconds": _seconds,

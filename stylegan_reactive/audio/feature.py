@@ -117,6 +117,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         ),
         "bars": Kind("Number of the bar plus place in it", "bars", None, None, clock=True),
         "seconds": Kind("Seconds since the song began", "seconds", None, None, clock=True),
+        "tempo": Kind("How fast the beat goes", "BPM", None, None, logarithmic=True),
         "beats": Kind("One on the frame in which a beat falls", "pulse", 0.0, 1.0),
         "downbeats": Kind("One on the frame in which a bar begins", "pulse", 0.0, 1.0),
     }

@@ -20,22 +20,19 @@ from .loudness import EnergyStream, SpectrumEnergyStream
 from .onset import AttackStream, NoveltyStream
 from .r128 import WeightedEnergyStream
 from .spectrum import PITCH, TIMING, Grid, SpectrumStream
+from .stems import PROXIES, StemStream
 
-BASS_BELOW = 250.0
-"""Hz. Where a song has no stems, what rings below counts as bass and what rings above as other."""
+DRUMS_ABOVE = 250.0
+"""Hz. Above, only what strikes is shared out between the drums; below, their skins ring like notes."""
 
-DRUMS_ABOVE = 200.0
-"""Hz. Above, only what strikes is shared out between the drums; a bass drum below rings like a note."""
+STRUCK = "struck"
+"""The mix, together with its percussive part."""
 
-PROXIES: Mapping[str, Callable[[Parts, Grid], np.ndarray]] = {
-    MIX: lambda parts, grid: parts.mix,
-    PERCUSSIVE: lambda parts, grid: parts.percussive,
-    HARMONIC: lambda parts, grid: parts.harmonic,
-    "drums": lambda parts, grid: parts.percussive,
-    "bass": lambda parts, grid: parts.harmonic * _below(BASS_BELOW, grid),
-    "other": lambda parts, grid: parts.harmonic * (1.0 - _below(BASS_BELOW, grid)),
-}
-"""Sources that can be heard in the mix alone, and how their spectra follow from its parts."""
+PARTS = (PERCUSSIVE, HARMONIC)
+"""Sources that a separation of the mix gives."""
+
+SOURCES = (MIX, *PARTS, *PROXIES)
+"""Sources that can be heard in a song without stems."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +43,12 @@ class Need:
     source: str = MIX
     band: tuple[float, float] | None = None
 
+
+RHYTHMIC = ("bars", "beats", "downbeats", "tempo")
+"""Kinds of features that follow from the beat."""
+
+RHYTHM_NEEDS = (Need("novelty"), Need("circle"), Need("difference"))
+"""Streams in which the beat is found."""
 
 STREAMS: Mapping[str, tuple[Grid | str, Callable[[Need], Any]]] = {
     "difference": ("samples", lambda need: DifferenceStream()),
@@ -79,8 +82,8 @@ def needs(feature: Feature) -> tuple[Need, ...]:
         return Need("circle", source), Need("attacks"), Need("difference")
     if kind == "loudness":
         return (Need("loudness"),)
-    if kind in ("bars", "beats", "downbeats"):
-        return Need("novelty"), Need("circle")
+    if kind in RHYTHMIC:
+        return RHYTHM_NEEDS
     return ()
 
 
@@ -109,10 +112,9 @@ class Ear:
                 self._streams[need] = STREAMS[need.kind][1](need)
         grids = {grid for need in self._streams if isinstance(grid := self._food(need), Grid)}
         self._spectra = {grid: SpectrumStream(grid) for grid in grids}
-        self._separations = {
-            grid: SeparationStream(grid)
-            for grid in grids
-            if any(_hears_parts(need) for need in self._streams if self._food(need) == grid)
+        self._separations = {grid: SeparationStream(grid) for grid in grids if self._sources(grid) & {*PARTS, STRUCK}}
+        self._proxies = {
+            grid: StemStream(grid, sorted(proxies)) for grid in grids if (proxies := self._sources(grid) & {*PROXIES})
         }
 
     @property
@@ -127,11 +129,12 @@ class Ear:
                 stream.feed(samples)
         for grid, spectrum in self._spectra.items():
             magnitudes = spectrum.feed(samples)
-            for need in self._of(grid):
-                if not _hears_parts(need):
-                    self._streams[need].feed(magnitudes)
+            self._give(grid, MIX, magnitudes)
             if grid in self._separations:
-                self._feed_parts(grid, self._separations[grid].feed(magnitudes))
+                self._give_parts(grid, self._separations[grid].feed(magnitudes))
+            if grid in self._proxies:
+                for source, part in self._proxies[grid].feed(magnitudes).items():
+                    self._give(grid, source, part)
 
     def feed_channels(self, block: np.ndarray) -> None:
         """Append float32 [samples, channels] at the file's own rate."""
@@ -142,32 +145,35 @@ class Ear:
     def finish(self) -> Mapping[Need, Any]:
         """What each stream has kept; no more can be fed."""
         for grid, separation in self._separations.items():
-            self._feed_parts(grid, separation.finish())
+            self._give_parts(grid, separation.finish())
+        for grid, proxies in self._proxies.items():
+            for source, part in proxies.finish().items():
+                self._give(grid, source, part)
         return {need: stream.result() for need, stream in self._streams.items()}
 
-    def _feed_parts(self, grid: Grid, parts: Parts) -> None:
-        if len(parts.mix) == 0:
-            return
-        needs_parts = [need for need in self._of(grid) if _hears_parts(need)]
-        for source in dict.fromkeys(need.source for need in needs_parts):
-            magnitudes = PROXIES[source](parts, grid)
-            for need in needs_parts:
-                if need.source == source and need.kind == "novelty" and source == MIX:
-                    rings = _below(DRUMS_ABOVE, grid)
-                    self._streams[need].feed(magnitudes, parts.mix * rings + parts.percussive * (1.0 - rings))
-                elif need.source == source:
-                    self._streams[need].feed(magnitudes)
+    def _give_parts(self, grid: Grid, parts: Parts) -> None:
+        self._give(grid, PERCUSSIVE, parts.percussive)
+        self._give(grid, HARMONIC, parts.harmonic)
+        if STRUCK in self._sources(grid):
+            skins = _below(DRUMS_ABOVE, grid)
+            self._give(grid, STRUCK, parts.mix, parts.mix * skins + parts.percussive * (1.0 - skins))
 
-    def _of(self, grid: Grid) -> list[Need]:
-        return [need for need in self._streams if self._food(need) == grid]
+    def _give(self, grid: Grid, source: str, *magnitudes: np.ndarray) -> None:
+        """Feed all streams that hear a source."""
+        for need, stream in self._streams.items():
+            if self._food(need) == grid and _source(need) == source and len(magnitudes[0]):
+                stream.feed(*magnitudes)
+
+    def _sources(self, grid: Grid) -> set[str]:
+        return {_source(need) for need in self._streams if self._food(need) == grid}
 
     def _food(self, need: Need) -> Grid | str:
         return "channels" if need.kind == "loudness" else STREAMS[need.kind][0]
 
 
-def _hears_parts(need: Need) -> bool:
-    """Whether a stream needs the mix separated: drums are told apart in what strikes."""
-    return need.source != MIX or need.kind == "novelty"
+def _source(need: Need) -> str:
+    """What a stream is fed from: in the mix, drums are told apart with the help of what strikes."""
+    return STRUCK if need == Need("novelty") else need.source
 
 
 def _below(edge: float, grid: Grid) -> np.ndarray:

@@ -47,11 +47,8 @@ LOCAL = 0.2
 SILENCE = 3e-4
 """Novelty below which there is nothing, per sub-band: a tone that starts at about -100 dB of full scale."""
 
-FAINT_ATTACK = 0.07
-"""Share of a strong attack below which one is left out: some -70 dB, as levels count by their cube root."""
-
-FAINT = 0.03
-"""The same for the hits of drums."""
+FAINT = 0.07
+"""Share of a strong hit below which a hit is left out: some -70 dB, where levels count by their cube root."""
 
 PER_OCTAVE = 24
 """Bands of an octave in which attacks are looked for, where the spectrum has as many bins."""
@@ -202,7 +199,7 @@ def find_hits(novelty: Novelty, energy: np.ndarray) -> dict[str, Hits]:
         at, drum_heights = find_peaks(values)
         reference = max(_strong(drum_heights), LEAST_SHARE * strong)
         at = _strongest_around(at, onsets, heights, len(values))
-        found[name] = _dated(at, drum_heights, reference, FAINT, energy)
+        found[name] = _dated(at, drum_heights, reference, energy)
     return found
 
 
@@ -223,12 +220,12 @@ def find_attacks(flux: np.ndarray, energy: np.ndarray) -> Hits:
     at = _highest(np.where(flux > SILENCE, flux, 0.0), around)
     at = at[flux[at] > local[at]]
     heights = flux[at] - local[at]
-    return _dated(at, heights, _strong(heights), FAINT_ATTACK, energy)
+    return _dated(at, heights, _strong(heights), energy)
 
 
-def _dated(at: np.ndarray, heights: np.ndarray, reference: float, faint: float, energy: np.ndarray) -> Hits:
+def _dated(at: np.ndarray, heights: np.ndarray, reference: float, energy: np.ndarray) -> Hits:
     strengths = np.minimum(heights / reference, 1.0) if reference > 0.0 else heights
-    heard = strengths >= faint
+    heard = strengths >= FAINT
     dates = date_attacks(TIMING.centres(1)[0] + at[heard] * TIMING.hop, energy)
     return Hits(dates, strengths[heard].astype(np.float32))
 
