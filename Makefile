@@ -26,7 +26,7 @@ WITH_ENGINE = if [ -x $(ENGINE_PYTHON) ]; then \
 	export STYLEGAN_REACTIVE_PYTHON="$${STYLEGAN_REACTIVE_PYTHON:-$$PWD/$(ENGINE_PYTHON)}"; fi;
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo docs test lint bench bench-generator extension assets clean
+.PHONY: help setup demo docs test lint bench bench-audio eval-audio bench-generator extension assets clean
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -54,6 +54,12 @@ bench: setup  ## run every benchmark in benchmarks/
 	@for file in benchmarks/*.py; do echo "== $$file"; python=$(PYTHON_IN_VENV); \
 		if [ -x $(ENGINE_PYTHON) ] && grep -q '^import torch' "$$file"; then python=$(ENGINE_PYTHON); fi; \
 		PYTHONPATH=. "$$python" "$$file" || exit 1; done
+
+bench-audio: setup  ## time and memory of hearing five minutes and an hour, beside librosa
+	@PYTHONPATH=. $(PYTHON_IN_VENV) benchmarks/audio.py --all
+
+eval-audio: setup  ## how well songs are heard of which everything is known, beside librosa
+	@PYTHONPATH=. $(PYTHON_IN_VENV) benchmarks/audio_accuracy.py --all
 
 bench-generator: setup  ## time StyleGAN2 from 64 to 1024 px beside a textbook version
 	@python=$(PYTHON_IN_VENV); if [ -x $(ENGINE_PYTHON) ]; then python=$(ENGINE_PYTHON); fi; \
