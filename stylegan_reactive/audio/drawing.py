@@ -11,7 +11,7 @@ import numpy as np
 from . import arc
 from .chroma import chroma_envelope
 from .decode import RATE
-from .feature import KINDS, MIX, PITCHES, Feature
+from .feature import KINDS, PITCHES, Feature
 from .framing import highest, latest, window_dates
 from .listening import Need, needs
 from .loudness import SLICE, rms_envelope
@@ -92,12 +92,23 @@ def _drum(feature: Feature, song: Heard) -> np.ndarray:
 
 
 def _rms(feature: Feature, song: Heard) -> np.ndarray:
-    (energy,) = (song.kept[need] for need in needs(feature))
-    if feature.source == MIX:
-        return rms_envelope(energy, song.fps, song.frames, seconds=feature.seconds or 0.0, slice_length=SLICE)
-    late = int(window_dates(TIMING, 1)[0]) - TIMING.hop  # each window stands for the hop that ends with its date
-    return rms_envelope(
-        energy, song.fps, song.frames, seconds=feature.seconds or 0.0, slice_length=TIMING.hop, offset=late
+    energy, *parts = [song.kept[need] for need in needs(feature)]
+    if parts:
+        part, mix = parts
+        energy = energy * _shares(part, mix, len(energy))
+    return rms_envelope(energy, song.fps, song.frames, seconds=feature.seconds or 0.0)
+
+
+def _shares(part: np.ndarray, mix: np.ndarray, slices: int) -> np.ndarray:
+    """How much of the energy of each slice of sound is a part's, as the spectra around it tell: float64 [slices].
+
+    So a part is as loud as its spectra say, when the samples say.
+    """
+    shares = np.minimum(part / np.maximum(mix, 1e-12), 1.0)
+    return (
+        np.interp((np.arange(slices) + 0.5) * SLICE, TIMING.centres(len(shares)), shares)
+        if len(shares)
+        else np.zeros(slices)
     )
 
 

@@ -51,7 +51,6 @@ def trailing_mean(
     *,
     slice_length: int,
     rate: int = RATE,
-    offset: int = 0,
 ) -> np.ndarray:
     """Mean over the time that ends with each video frame: float64 [frames].
 
@@ -63,14 +62,12 @@ def trailing_mean(
         Length of that time; with 0 it is the frame itself.
     slice_length, rate
         Samples in a slice, and samples per second.
-    offset
-        Samples by which the slices are late: the date of the first slice's start.
     """
     total = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
-    ends = (frame_ends(fps, frames, rate) - offset) // slice_length
+    ends = frame_ends(fps, frames, rate) // slice_length
     if seconds > 0.0:
         starts = ends - max(1, round(seconds * rate / slice_length))
     else:
-        starts = np.minimum(np.concatenate([[-offset // slice_length], ends[:-1]]), ends - 1)
+        starts = np.minimum(np.concatenate([[0], ends[:-1]]), ends - 1)
     last = len(values)
     return (total[np.clip(ends, 0, last)] - total[np.clip(starts, 0, last)]) / (ends - starts)

@@ -73,7 +73,8 @@ def needs(feature: Feature) -> tuple[Need, ...]:
     if kind in ("kick", "snare", "hats"):
         return Need("novelty", source), Need("difference")
     if kind == "rms":
-        return (Need("energy" if source == MIX else "part energy", source, band),)
+        parts = () if source == MIX else (Need("part energy", source, band), Need("part energy", MIX, band))
+        return Need("energy", MIX, band), *parts
     if kind in ("centroid", "flatness", "flux", "contrast"):
         return (Need(kind, source, band),)
     if kind in ("build", "drop"):

@@ -66,17 +66,14 @@ class SpectrumEnergyStream:
 
     def __init__(self, grid: Grid, band: Band | None = None) -> None:
         self._bins = grid.bins(*(band or (0.0, RATE)))
-        self._hop = grid.hop
         self._parts: list[np.ndarray] = []
 
     def feed(self, magnitudes: np.ndarray) -> None:
         """Append float32 [windows, bins]."""
-        power = np.square(magnitudes[:, self._bins]).sum(axis=1)
-        # a sine of amplitude 1 peaks at 1, and a Hann window spreads its energy over 1.5 bins; its mean square is 1/2
-        self._parts.append(power * np.float32(self._hop / 3.0))
+        self._parts.append(np.square(magnitudes[:, self._bins]).sum(axis=1))
 
     def result(self) -> np.ndarray:
-        """Energy of the samples of each hop: float32 [windows]."""
+        """Sum of the squared magnitudes of each window: float32 [windows]."""
         return np.concatenate([*self._parts, np.zeros(0, np.float32)])
 
 
@@ -86,28 +83,24 @@ def rms_envelope(
     frames: int,
     *,
     seconds: float = 0.0,
-    slice_length: int = SLICE,
-    offset: int = 0,
 ) -> np.ndarray:
     """Root mean square of the samples in each video frame, scaled so that the loudest parts are 1.
 
     Parameters
     ----------
     energy
-        Of each slice, as ``EnergyStream`` or ``SpectrumEnergyStream`` gives it.
+        Of each slice, as ``EnergyStream`` gives it.
     fps, frames
         The video's rate, and its length in frames.
     seconds
         Time over which is averaged, ending with each frame; 0: the frame itself.
-    slice_length, offset
-        Samples in a slice, and the sample at which the first one counts as heard.
 
     Returns
     -------
     numpy.ndarray
         float32 [frames], 0 to 1: divided by its 99th percentile and clipped. Zero in a silent song.
     """
-    mean = trailing_mean(energy, fps, frames, seconds, slice_length=slice_length, offset=offset) / slice_length
+    mean = trailing_mean(energy, fps, frames, seconds, slice_length=SLICE) / SLICE
     rms = np.sqrt(np.maximum(mean, 0.0))
     loud = float(np.percentile(rms, 99)) if frames else 0.0
     if loud < SILENCE:
