@@ -203,9 +203,26 @@ STEADY_GAIN, STEADY_BEATS = 0.7, 0.88
 
 
 def fit_line(
-    times: np.ndarray, offset: float, period: float, tolerance: float, weights: np.ndarray | float = 1.0
+    times: np.ndarray,
+    offset: float,
+    period: float,
+    tolerance: float,
+    weights: np.ndarray | float = 1.0,
+    *,
+    late: float = 1.0,
 ) -> tuple[float, float]:
     """Fit a grid to times, each to the nearest line of the grid; outliers lose their weight (Cauchy's).
+
+    Parameters
+    ----------
+    times, weights
+        float64 [times].
+    offset, period
+        Where to begin.
+    tolerance
+        Distance from which a time counts as an outlier.
+    late
+        How much times behind their line count, against those before.
 
     Returns
     -------
@@ -215,7 +232,7 @@ def fit_line(
     for _ in range(20):
         numbers = np.round((times - offset) / period)
         error = times - offset - period * numbers
-        weight = weights / (1.0 + np.square(error / tolerance))
+        weight = weights / (1.0 + np.square(error / tolerance)) * np.where(error > 0.0, late, 1.0)
         total = weight.sum()
         centre, middle = (weight * numbers).sum() / total, (weight * times).sum() / total
         spread = (weight * np.square(numbers - centre)).sum()

@@ -26,6 +26,9 @@ LEAST_DRIFT = 0.0007
 DRIFT_SPAN = 4
 """Beats over which the drift of the tempo is measured, so that the jitter of single beats hardly counts."""
 
+LATE = 0.5
+"""Weight of dates behind the beat: a bass or a bow may speak late, but nothing sounds before it is played."""
+
 ROUNDS = 25
 """Of reweighted least squares."""
 
@@ -80,11 +83,14 @@ def straighten(dates: np.ndarray, weights: np.ndarray, *, steady: bool) -> np.nd
     if steady:
         numbers = np.arange(count)
         period = float(dates[-1] - dates[0]) / (count - 1)
-        offset, period = fit_line(dates, float(dates[0]), period, JITTER, weights)
+        offset, period = fit_line(dates, float(dates[0]), period, JITTER, weights, late=LATE)
         return offset + period * (numbers + np.round((dates[0] - offset) / period))
     course, drift = dates.astype(np.float64), _drift(dates)
     for _ in range(ROUNDS):
-        pull = weights / (np.square(JITTER) + np.square(dates - course))
+        pull = weights / (
+            JITTER * np.maximum(np.abs(dates - course), JITTER)
+        )  # Huber's: a stray date counts, but little
+        pull[dates > course] *= LATE
         bend = np.abs(np.diff(course, 2))
         course = _solve(dates, pull, 1.0 / (drift * np.maximum(bend, drift / 10)))
     return course if np.all(np.diff(course) > 0.0) else np.maximum.accumulate(dates)

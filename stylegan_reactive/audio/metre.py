@@ -6,6 +6,7 @@ snare does not, sections begin there. A hidden Markov model counts through the b
 the beat as its step; it may lose count where the band does, at a price.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -18,6 +19,12 @@ METRES: Mapping[int, float] = MappingProxyType({2: 0.4, 3: 0.97, 4: 1.0, 5: 0.8,
 """Beats in a bar → how much of its evidence counts: songs are in four or three, unless much speaks against it."""
 
 COMMON = (3, 4)
+
+BEATS_PER_BAR = 4
+"""Where nothing is heard that tells."""
+
+WHILE = 96
+"""Beats for which a count is kept, about."""
 
 LOST_COUNT = 12.0
 """Cost of a bar that breaks off: three or four clear bars."""
@@ -107,13 +114,24 @@ def gather(beats: np.ndarray, sound: Sound) -> Evidence:
     return Evidence(kick, snare, _standard(chord_change(beats, sound)), other, pattern - pattern.mean(axis=0))
 
 
-def count_steadily(evidence: Evidence) -> tuple[int, int]:
-    """Find the metre, three or four, and the first beat of a bar, if the count is never lost."""
-    best, found = -np.inf, (4, 0)
+def count_steadily(evidence: Evidence) -> tuple[int, np.ndarray]:
+    """Find the metre, three or four, and the place of each beat in its bar, if the count is kept for a while each time.
+
+    Returns
+    -------
+    tuple
+        Beats in a bar, and int64 [beats] from 0.
+    """
+    beats = len(evidence.kick)
+    best, found = -np.inf, (BEATS_PER_BAR, np.arange(beats) % BEATS_PER_BAR)
+    span = -(-beats // (max(round(beats / WHILE), 1) * math.lcm(*COMMON))) * math.lcm(*COMMON)
     for metre in COMMON:
-        total = _totals(evidence.of(metre)) * METRES[metre]
-        if total.max() > best:
-            best, found = float(total.max()), (metre, int(total.argmax()))
+        totals = _totals(evidence.of(metre), span)
+        total = float(totals.max(axis=1).sum()) * METRES[metre]
+        if total > best:
+            best = total
+            first = np.repeat(totals.argmax(axis=1), span)[:beats]
+            found = (metre, (np.arange(beats) - first) % metre)
     return found
 
 
@@ -132,7 +150,7 @@ def count_bars(evidence: Evidence, metres: tuple[int, ...]) -> Bars:
         value = score / beats + more
         weight = METRES.get(candidate, 0.8)
         value *= weight if value > 0 else 1.0
-        others = _totals(found) / beats + more
+        others = _totals(found, -(-beats // candidate) * candidate)[0] / beats + more
         chosen = np.bincount((np.arange(beats) - positions) % candidate, minlength=candidate).argmax()
         rival = max(rival, float(np.delete(others, chosen).max()) * weight)
         if value > best:
@@ -179,13 +197,27 @@ def _widen(beats: np.ndarray, more: int) -> np.ndarray:
     return np.concatenate([beats[0] + step * np.arange(-more, 0), beats, beats[-1] + step * np.arange(1, more + 1)])
 
 
-def _totals(found: np.ndarray) -> np.ndarray:
-    """Sum of the evidence if the first beat of the song is followed by ``index`` beats before a bar begins: [metre]."""
+def _totals(found: np.ndarray, span: int) -> np.ndarray:
+    """Sum the evidence of each span of beats if as many of its beats as the column says precede its first bar.
+
+    Parameters
+    ----------
+    found
+        float64 [beats, metre].
+    span
+        Beats; a multiple of the metre.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 [spans, metre].
+    """
     beats, metre = found.shape
-    position = np.arange(beats) % metre
-    by_beat = np.array([found[position == each].sum(axis=0) for each in range(metre)])  # [beat, position]
-    shift = np.arange(metre)
-    return np.array([by_beat[shift, (shift - first) % metre].sum() for first in range(metre)])
+    spans = -(-beats // span)
+    padded = np.concatenate([found, np.zeros((spans * span - beats, metre))])
+    by_beat = padded.reshape(spans, span // metre, metre, metre).sum(axis=1)  # [spans, beat, place]
+    beat = np.arange(metre)
+    return np.stack([by_beat[:, beat, (beat - first) % metre].sum(axis=1) for first in range(metre)], axis=1)
 
 
 def _follow(found: np.ndarray) -> tuple[np.ndarray, float]:

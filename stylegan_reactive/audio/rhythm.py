@@ -17,15 +17,13 @@ from .beats import STEPS, draw_hits, fit_line, steady_grid, strongest_near, supp
 from .chroma import fold, tuning
 from .decode import RATE
 from .grid import attacks_of_beats, straighten
-from .metre import METRES, Bars, Evidence, Sound, count_bars, gather
+from .metre import BEATS_PER_BAR, METRES, Bars, Evidence, Sound, count_bars, gather
 from .onset import Novelty, find_peaks
 from .spectrum import PITCH
-from .tempo import Candidate, find_candidates
+from .tempo import Candidate, find_candidates, follow_further
 
 DEFAULT_TEMPO = 120.0
 """BPM of a song in which no beat is found."""
-
-BEATS_PER_BAR = 4
 
 LATENESS = 0.003
 """Seconds by which spectral flux peaks after most attacks begin."""
@@ -48,6 +46,9 @@ CHANCE_OF_GRID, CLEAR_GRID = 0.1, 0.3
 BEGINS, ENDS = 0.1, 0.25
 """Shares of a usual beat's strength with which the first beat and the last are heard: music begins softly, and what
 rings at its end is no beat."""
+
+CHROMA_PART = 4096
+"""Windows of chroma that are folded at once."""
 
 ALONE = 2
 """Beats around a soft one that must hold another, or it is no beat: keys that are released after the end are heard."""
@@ -295,10 +296,17 @@ def _listen(novelty: Novelty, circle: np.ndarray, energy: np.ndarray | None) -> 
     hits, heights, everything = drawn("onset", 0.0)
     strong = float(np.percentile(heights, 90)) if len(heights) else 1.0
     kick, snare, hats = (drawn(name, NOTE_LEAK * strong)[2] for name in ("kick", "snare", "hats"))
-    chroma = fold(circle, tuning(circle)) if len(circle) else np.zeros((0, 12))
-    chroma = np.concatenate([np.zeros((1, 12)), np.cumsum(chroma, axis=0)])
-    sound = Sound(everything, kick, snare, hats, chroma, PITCH.centres(len(circle)) / RATE)
+    sound = Sound(everything, kick, snare, hats, _sum_chroma(circle), PITCH.centres(len(circle)) / RATE)
     return _Heard(sound, hits, heights, np.sqrt(np.clip(heights / strong, 0.0, 1.0)), seconds)
+
+
+def _sum_chroma(circle: np.ndarray) -> np.ndarray:
+    """Running sum of the chroma, part by part as a whole hour would take much memory: float64 [windows + 1, 12]."""
+    total, tuned = np.zeros((len(circle) + 1, 12)), tuning(circle)
+    for start in range(0, len(circle), CHROMA_PART):
+        part = fold(circle[start : start + CHROMA_PART], tuned)
+        total[start + 1 : start + 1 + len(part)] = total[start] + np.cumsum(part, axis=0)
+    return total
 
 
 def _finish(candidates: list[Candidate], heard: _Heard, settings: RhythmSettings) -> Rhythm:
@@ -315,7 +323,8 @@ def _finish(candidates: list[Candidate], heard: _Heard, settings: RhythmSettings
     order = float(on_beat.mean() - everything.mean())
     if order < chance or np.count_nonzero(on_beat > 0.5) < FEWEST_HITS:
         return nothing
-    beats = _trim(_date(best.beats, best.steady, heard), heard)
+    beats = best.beats if best.steady else follow_further(best, heard.sound)
+    beats = _trim(_date(beats, best.steady, heard), heard)
     if len(beats) < FEWEST_HITS:
         return nothing
     clearness = min((order - chance) / (clear - chance), 1.0)

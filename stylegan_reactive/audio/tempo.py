@@ -26,6 +26,9 @@ MULTIPLES = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4, 1, 4 / 3, 3 / 2, 2, 3)
 REACH = 1.2
 """How much the tempo may differ from a candidate's, up and down."""
 
+WIDE_REACH = 1.45
+"""The same for the one that was chosen: nothing else is near that it could be taken for."""
+
 LIKELY_TEMPO = 115.0
 """BPM that most songs are near."""
 
@@ -80,6 +83,23 @@ def find_candidates(sound: Sound, hits: np.ndarray, strengths: np.ndarray) -> li
     return sorted(found, key=lambda candidate: -candidate.odds)
 
 
+def follow_further(chosen: Candidate, sound: Sound) -> np.ndarray:
+    """Follow a beat whose tempo leaves the range in which it was found, if it does: float64 [beats], seconds."""
+    gain = support(sound.everything, np.maximum(sound.kick, sound.snare))
+    tempo = 60.0 / float(np.median(np.diff(chosen.beats)))
+    further = track(gain, tempo / WIDE_REACH, tempo * WIDE_REACH)
+    if len(further) < 2:
+        return chosen.beats
+    here, there = (strongest_near(gain, beats, 1).sum() for beats in (chosen.beats, further))
+    same = np.abs(further - _nearest(chosen.beats, further)) < ON_TIME
+    return further if there > here and same.mean() > 0.5 else chosen.beats
+
+
+def _nearest(times: np.ndarray, to: np.ndarray) -> np.ndarray:
+    after = np.clip(np.searchsorted(times, to), 1, len(times) - 1)
+    return np.where(to - times[after - 1] < times[after] - to, times[after - 1], times[after])
+
+
 def _ranges(gain: np.ndarray, drawn: np.ndarray) -> list[tuple[float, float]]:
     """Ranges of tempo around the multiples of the clearest pulses."""
     clear = track(gain, SLOWEST, FASTEST)
@@ -116,8 +136,7 @@ def _periodicity(drawn: np.ndarray) -> float:
 def _odds(beats: np.ndarray, between: np.ndarray, sound: Sound, hits: np.ndarray, strengths: np.ndarray) -> float:
     count, length = len(beats), float(np.median(np.diff(beats)))
     evidence = gather(beats, sound)
-    metre, first = count_steadily(evidence)
-    position = (np.arange(count) - first) % metre
+    metre, position = count_steadily(evidence)
     prior = -float(np.square(np.log2(60.0 / length / LIKELY_TEMPO)))
     coverage = float(strongest_near(sound.everything, beats).mean())
     inside = (hits > beats[0]) & (hits < beats[-1])
