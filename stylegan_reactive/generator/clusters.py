@@ -157,7 +157,7 @@ def sample_ws(generator: Generator, seed: int, index: int) -> Tensor:
 
 def inner_maps(generator: Generator, layer: str, seed: int, index: int) -> Tensor:
     """The layer's maps for one of the pictures, without the rim (see `rim`).  [channels, h, w], float64 on the CPU"""
-    maps = map_at(generator, sample_ws(generator, seed, index), layer, "output")[0].double().cpu()
+    maps = map_at(generator, sample_ws(generator, seed, index), layer, "output")[0].cpu().double()
     top, left = (rim(size, generator.synthesis.margin(layer)) for size in maps.shape[1:])
     return maps[:, top : maps.shape[1] - top, left : maps.shape[2] - left]
 

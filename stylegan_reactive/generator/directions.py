@@ -96,7 +96,7 @@ def sefa(
     vectors = vectors.T.flip(0)[:count]
     largest = vectors.gather(1, vectors.abs().argmax(dim=1, keepdim=True))
     vectors = vectors * largest.sign()  # an eigenvector has no sign of its own: its largest component is positive
-    ws = seeded_ws(generator, 1024, seed)[:, first].double().cpu()
+    ws = seeded_ws(generator, 1024, seed)[:, first].cpu().double()
     return Directions(
         first,
         last,
@@ -109,7 +109,7 @@ def sefa(
 def style_weights(generator: Generator, first: int, last: int) -> Tensor:
     """A: what makes styles of the ws of a range, all their layers stacked.  [styles, w_dim], float64, on the CPU"""
     parts = [
-        affine.weight.detach().double().cpu() * affine.weight_gain
+        affine.weight.detach().cpu().double() * affine.weight_gain
         for affine, index in generator.synthesis.styles.values()
         if first <= index <= last
     ]

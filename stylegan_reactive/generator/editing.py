@@ -96,7 +96,7 @@ def rank_one_edit(
         if ws.ndim != 3 or len(ws) != 1:
             raise ValueError(f"an edit takes one latent [1, num_ws, w_dim], not {list(ws.shape)}")
     with torch.no_grad():
-        pattern = key_pattern(generator, layer, key_ws, region, samples, seed)  # d, [channels in]
+        pattern = key_pattern(generator, layer, key_ws, region, samples, seed).to(weight)  # d, [channels in]
         start = map_at(generator, key_ws, layer, "output")[0]  # [channels, h, w]
         wanted = map_at(generator, value_ws, layer, "output")
         margin = generator.synthesis.margin(layer)
@@ -119,8 +119,8 @@ def rank_one_edit(
 
 
 def key_pattern(generator: Generator, layer: str, key_ws: Tensor, region: Region, samples: int, seed: int) -> Tensor:
-    """d = C⁻¹ k* for the mean key k* of a region, scaled so that d · k* = 1.  [channels in]"""
-    keys = keys_at(generator, key_ws, layer)[0].double()  # [channels, h, w]
+    """d = C⁻¹ k* for the mean key k* of a region, scaled so that d · k* = 1.  [channels in], on the CPU"""
+    keys = keys_at(generator, key_ws, layer)[0].cpu().double()  # [channels, h, w]
     margin = input_margin(generator, layer)
     place = region_weights(region, keys.shape[-2:], margin).to(keys)
     key = (keys * place).sum(dim=(1, 2)) / place.sum()
@@ -177,9 +177,9 @@ def seeded_direction(generator: Generator, layer: str, seed: int, rank: int = 4,
         margin = input_margin(generator, layer)
         height, width = keys.shape[1] - 2 * margin, keys.shape[2] - 2 * margin
         y, x = numbers.randint(height) + margin, numbers.randint(width) + margin
-        pattern = listener(statistics.moment, keys[:, y, x].to(statistics.moment))
-        way = torch.from_numpy(numbers.standard_normal(len(weight))).to(spread)
-        rows += torch.outer(way * spread, pattern).to(rows)
+        pattern = listener(statistics.moment, keys[:, y, x].cpu().double())
+        way = torch.from_numpy(numbers.standard_normal(len(weight))).float()
+        rows += torch.outer(way.to(spread) * spread, pattern.to(spread)).to(rows)
     delta = torch.zeros_like(weight)
     delta[:, :, row, column] = rows
     return delta
@@ -188,7 +188,7 @@ def seeded_direction(generator: Generator, layer: str, seed: int, rank: int = 4,
 def value_spread(generator: Generator, layer: str, weight: Tensor, mean: Tensor) -> Tensor:
     """Standard deviation of each output channel of W k over the places of a few pictures.  [channels out]"""
     keys = keys_at(generator, seeded_ws(generator, BATCH, 0), layer)
-    keys = keys - mean.to(keys)[:, None, None]  # else the border, where W reads zeros, would be all that counts
+    keys = keys - mean.float().to(keys)[:, None, None]  # else the border, where W reads zeros, would be all that counts
     return F.conv2d(keys[..., :MOST_VALUES, :MOST_VALUES], weight.float()).std(dim=(0, 2, 3))
 
 

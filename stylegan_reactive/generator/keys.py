@@ -65,9 +65,9 @@ class KeyStatistics:
     Attributes
     ----------
     mean : Tensor
-        [channels], float64.
+        [channels], float64, on the CPU: other devices may know no such numbers.
     moment : Tensor
-        C = E[k kᵀ].  [channels, channels], float64
+        C = E[k kᵀ].  [channels, channels], likewise.
     """
 
     mean: Tensor
@@ -77,14 +77,14 @@ class KeyStatistics:
 def key_statistics(generator: Generator, layer: str, samples: int = 32, seed: int = 0) -> KeyStatistics:
     """Mean and second moment of a layer's keys over all places of many pictures."""
     count = 0
-    total, moment = torch.zeros([]), torch.zeros([])
+    total, moment = torch.zeros([], dtype=torch.float64), torch.zeros([], dtype=torch.float64)
     for ws in seeded_ws(generator, samples, seed).split(BATCH):
         keys = keys_at(generator, ws, layer)
         step = max(1, min(keys.shape[-2:]) // MOST_PLACES)
         # The border is few places and odd ones, for there zeros were read; overlooked, it would become a frame.
         parts = (keys[..., ::step, ::step], keys[..., [0, -1], ::step], keys[..., ::step, [0, -1]])
-        rows = torch.cat([part.movedim(1, -1).flatten(0, 2) for part in parts]).double()  # [places, channels]
-        total = total.to(rows) + rows.sum(dim=0)
-        moment = moment.to(rows) + rows.T @ rows
+        rows = torch.cat([part.movedim(1, -1).flatten(0, 2) for part in parts]).cpu().double()  # [places, channels]
+        total = total + rows.sum(dim=0)
+        moment = moment + rows.T @ rows
         count += len(rows)
     return KeyStatistics(total / count, moment / count)

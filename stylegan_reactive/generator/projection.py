@@ -194,12 +194,12 @@ class Space:
     @classmethod
     def of(cls, generator: Generator, seed: int) -> Space:
         """The principal components of many random w."""
-        ws = seeded_ws(generator, 2048, seed)[:, 0].double()
+        ws = seeded_ws(generator, 2048, seed)[:, 0].cpu().double()  # other devices may know no such numbers
         ws = ws - ws.mean(dim=0)
         values, vectors = torch.linalg.eigh(ws.T @ ws / len(ws))
         # What never varies may vary a little: a picture from elsewhere can need it.
         spread = values.clamp(min=0).sqrt().clamp(min=1e-2 * float(values[-1].clamp(min=1e-20)) ** 0.5)
-        return cls(generator.w_avg.float(), (vectors * spread).T.float())
+        return cls(generator.w_avg.float(), (vectors * spread).T.float().to(generator.device))
 
     def outwards(self, u: Tensor) -> Tensor:
         """u to w.  [..., w_dim]"""
