@@ -39,7 +39,7 @@ RULES = (
     Rule("__init__.py", lazy={"bpy", "blender"}),
     Rule("errors.py"),
     Rule("audio/sound_file.py", packages={"numpy", "soundfile"}, lazy={"av"}),
-    Rule("audio/neural.py", packages=SOUND, lazy={"torch", "safetensors", "demucs", "openunmix"}),
+    Rule("audio/neural_models.py", packages=SOUND, lazy={"torch", "torchaudio", "safetensors", "demucs", "openunmix"}),
     Rule("audio/*", packages=SOUND),
     Rule("generator/*", packages={"torch", "numpy", "safetensors"}),
     Rule("choreography/*", packages={"torch", "numpy"}, types={"generator"}),
