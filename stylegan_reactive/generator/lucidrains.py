@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from .base import Generator, SynthesisNetwork
 from .canvas import Canvas
 from .controls import Controls
-from .layers import LRELU_SLOPE, FullyConnected, check_config, filter_kernel, power_of_two, whole
+from .layers import LRELU_SLOPE, FullyConnected, check_config, filter_kernel, in_single_precision, power_of_two, whole
 from .mapping import MappingConfig, MappingNetwork
 
 DEMODULATION_EPSILON = 1e-8
@@ -291,6 +291,7 @@ class LucidrainsSynthesis(SynthesisNetwork):
         channels = image.shape[1]
         return F.conv2d(image, self.kernel.expand(channels, 1, *self.kernel.shape).to(image.dtype), groups=channels)
 
+    @in_single_precision
     def paint(
         self,
         ws: Tensor,

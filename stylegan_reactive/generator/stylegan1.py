@@ -24,7 +24,16 @@ from torch import Tensor, nn
 from .base import Generator, SynthesisNetwork
 from .canvas import Canvas
 from .controls import Controls
-from .layers import LRELU_SLOPE, FullyConnected, check_config, filter_kernel, positive, power_of_two, whole
+from .layers import (
+    LRELU_SLOPE,
+    FullyConnected,
+    check_config,
+    filter_kernel,
+    in_single_precision,
+    positive,
+    power_of_two,
+    whole,
+)
 from .mapping import MappingConfig, MappingNetwork
 
 
@@ -261,6 +270,7 @@ class StyleGAN1Synthesis(SynthesisNetwork):
         """None: a style works on what its layer gives."""
         return None
 
+    @in_single_precision
     def paint(
         self,
         ws: Tensor,

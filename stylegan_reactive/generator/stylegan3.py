@@ -26,7 +26,7 @@ from .base import Generator, SynthesisNetwork
 from .canvas import Canvas, lay_out
 from .controls import Controls
 from .filtered_lrelu import Resampling, filtered_lrelu
-from .layers import FullyConnected, check_config, positive, whole
+from .layers import FullyConnected, check_config, in_single_precision, positive, whole
 from .mapping import MappingConfig, MappingNetwork
 
 DEMODULATION_EPSILON = 1e-8
@@ -368,6 +368,7 @@ class StyleGAN3Synthesis(SynthesisNetwork):
             return x
         return lay_out(x, self.grid(layer, canvas), canvas.mode)
 
+    @in_single_precision
     def paint(
         self,
         ws: Tensor,

@@ -105,3 +105,30 @@ def test_searches_leave_double_precision_to_the_cpu(network: Generator, ws: torc
     ):
         with contextlib.suppress(NotImplementedError, RuntimeError):
             search()
+
+
+class Witness:
+    """A bend that changes nothing and tells how convolutions are computed meanwhile."""
+
+    side = "output"
+
+    def __init__(self, layer: str) -> None:
+        self.layer = layer
+        self.rounded: bool | None = None
+
+    def __call__(self, x: torch.Tensor, margin: int = 0) -> torch.Tensor:
+        self.rounded = torch.backends.cudnn.allow_tf32
+        return x
+
+    def sample(self, index: int) -> Witness:
+        return self
+
+
+@pytest.mark.parametrize("name", ["stylegan1", "stylegan3", "lucidrains"])
+def test_convolutions_are_not_rounded_on_cuda_devices(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    network = MAKERS[name]()
+    witness = Witness(network.layer_names[2])
+    network.synthesis(network.mapping(torch.randn(1, network.z_dim)), bends=[witness])
+    assert witness.rounded is False
+    assert torch.backends.cudnn.allow_tf32
