@@ -42,6 +42,16 @@ def demucs_weights(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Weights of a network that gives every stem a quarter: for what has nothing to do with networks."""
+    network = Network(tuple(STEMS), RATE, RATE, True, lambda sound: np.stack([0.25 * sound] * 4))
+    monkeypatch.setattr("stylegan_reactive.audio.neural.load_network", lambda *_: network)
+    path = tmp_path / "stand_in.th"
+    path.write_bytes(b"weights")
+    return path
+
+
+@pytest.fixture
 def unmix_weights(tmp_path: Path) -> Path:
     """A folder as Open-Unmix has it, of networks that pass on a known share of what they hear."""
     torch = pytest.importorskip("torch")
@@ -94,32 +104,32 @@ def test_open_unmix_puts_each_sound_into_its_stems_when_it_sounds(write_song, tm
     assert np.std(sounds["drums"]) > 1.5 * np.std(sounds["bass"])
 
 
-def test_second_separation_is_the_first_without_package_or_weights(write_song, tmp_path, demucs_weights, monkeypatch):
+def test_second_separation_is_the_first_without_package_or_weights(write_song, tmp_path, stand_in, monkeypatch):
     song, cache = write_song(bursts(1.2)), tmp_path / "cache"
-    assert cached_stems(song, cache, weights=demucs_weights) == {}
-    first = separate(song, cache, weights=demucs_weights)
+    assert cached_stems(song, cache, weights=stand_in) == {}
+    first = separate(song, cache, weights=stand_in)
     dates = {path: path.stat().st_mtime_ns for path in first.values()}
     monkeypatch.setattr("stylegan_reactive.audio.neural.load_network", lambda *_: pytest.fail("was loaded again"))
-    assert separate(song, cache, weights=demucs_weights) == first
-    assert cached_stems(song, cache, weights=demucs_weights) == first
+    assert separate(song, cache, weights=stand_in) == first
+    assert cached_stems(song, cache, weights=stand_in) == first
     assert {path: path.stat().st_mtime_ns for path in first.values()} == dates
-    assert cached_stems(write_song(bursts(1.3), name="b.wav"), cache, weights=demucs_weights) == {}
+    assert cached_stems(write_song(bursts(1.3), name="b.wav"), cache, weights=stand_in) == {}
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "gone"])
-def test_damaged_stem_is_made_again(write_song, tmp_path, demucs_weights, damage):
+def test_damaged_stem_is_made_again(write_song, tmp_path, stand_in, damage):
     song, cache = write_song(bursts(1.2)), tmp_path / "cache"
-    stems = separate(song, cache, weights=demucs_weights)
+    stems = separate(song, cache, weights=stand_in)
     whole = stems["bass"].read_bytes()
     if damage == "gone":
         stems["bass"].unlink()
     else:
         stems["bass"].write_bytes(whole[: len(whole) // 2] if damage == "cut" else whole[:-1] + b"\0")
-    again = separate(song, cache, weights=demucs_weights)
+    again = separate(song, cache, weights=stand_in)
     assert again["bass"].read_bytes() == whole
 
 
-def test_cancelled_separation_leaves_nothing(write_song, tmp_path, demucs_weights):
+def test_cancelled_separation_leaves_nothing(write_song, tmp_path, stand_in):
     class Cancelled(Exception):
         pass
 
@@ -129,18 +139,18 @@ def test_cancelled_separation_leaves_nothing(write_song, tmp_path, demucs_weight
 
     song, cache = write_song(bursts(3)), tmp_path / "cache"
     with pytest.raises(Cancelled):
-        separate(song, cache, weights=demucs_weights, progress=cancel)
+        separate(song, cache, weights=stand_in, progress=cancel)
     assert list(cache.iterdir()) == []
-    assert cached_stems(song, cache, weights=demucs_weights) == {}
+    assert cached_stems(song, cache, weights=stand_in) == {}
 
 
-def test_two_separations_at_once_end_with_the_same_stems(write_song, tmp_path, demucs_weights):
+def test_two_separations_at_once_end_with_the_same_stems(write_song, tmp_path, stand_in):
     song, cache = write_song(bursts(1.5)), tmp_path / "cache"
     results: list[object] = [None, None]
 
     def run(place: int) -> None:
         try:
-            results[place] = separate(song, cache, weights=demucs_weights)
+            results[place] = separate(song, cache, weights=stand_in)
         except BaseException as error:
             results[place] = error
 
@@ -149,7 +159,7 @@ def test_two_separations_at_once_end_with_the_same_stems(write_song, tmp_path, d
         thread.start()
     for thread in threads:
         thread.join()
-    assert results[0] == results[1] == cached_stems(song, cache, weights=demucs_weights)
+    assert results[0] == results[1] == cached_stems(song, cache, weights=stand_in)
     assert len(list(cache.iterdir())) == 1
 
 
