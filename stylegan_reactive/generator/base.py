@@ -45,6 +45,14 @@ class SynthesisNetwork(nn.Module):
         return tuple(name for name in self.layer_names if not name.endswith(("torgb", "skip")))
 
     @property
+    def weighted_layers(self) -> tuple[str, ...]:
+        """The layers that have one weight, which can be rewritten, in the order of their work."""
+        modules = dict(self.named_modules())
+        return tuple(
+            name for name in self.layer_names if isinstance(getattr(modules.get(name), "weight", None), Tensor)
+        )
+
+    @property
     def styles(self) -> dict[str, tuple[FullyConnected, int]]:
         """For each layer that has a style: the linear layer that makes it of a w, and the number of that w.
 
@@ -162,6 +170,10 @@ class SynthesisNetwork(nn.Module):
                 raise ValueError(f"a canvas at layer {canvas.layer!r}: it can be at {', '.join(self.canvas_layers)}")
             if stop is not None:
                 raise ValueError("a canvas and an early stop cannot be had at once")
+        known = self.weighted_layers if controls.rewrites else ()
+        for layer in controls.rewrites:
+            if layer not in known:
+                raise ValueError(f"a rewrite of layer {layer!r}: the layers with a weight are {', '.join(known)}")
         if len(ws) > 1 and controls.weights_differ:
             return self.run_one_by_one(ws, noise, controls, canvas, stop, transform)
         controls.margins = self.margins() if controls.bends else {}

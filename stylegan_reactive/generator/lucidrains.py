@@ -306,11 +306,6 @@ class LucidrainsSynthesis(SynthesisNetwork):
             raise ValueError("this network has no input transform; only a StyleGAN 3 can be moved as a whole")
         if stop is not None and stop not in resolutions:
             raise ValueError(f"an early stop at {stop} px: this network can give {', '.join(map(str, resolutions))}")
-        for layer in self.layer_names:
-            if layer.endswith("attention") and controls.rewritten(layer):
-                raise ValueError(
-                    f"a rewrite of layer {layer!r}: attention has many weights, not one that could be meant"
-                )
         grain = None if noise[0] is None else noise[0].transpose(2, 3)
         if self.config.constant:
             x = self.const.expand(len(ws), -1, -1, -1)

@@ -85,10 +85,8 @@ class Rewrite:
 
 
 def weighted_layers(generator: Generator) -> tuple[str, ...]:
-    """The layers that have a weight and so can be rewritten, in the order of their work."""
-    modules = dict(generator.synthesis.named_modules())
-    with_weight = (name for name in generator.layer_names if name != "input")
-    return tuple(name for name in with_weight if isinstance(getattr(modules.get(name), "weight", None), Tensor))
+    """The layers with a weight to edit, in the order of their work; what makes an input is no memory of places."""
+    return tuple(name for name in generator.synthesis.weighted_layers if name != "input")
 
 
 def layer_weight(generator: Generator, layer: str) -> Tensor:

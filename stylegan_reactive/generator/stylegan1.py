@@ -287,8 +287,6 @@ class StyleGAN1Synthesis(SynthesisNetwork):
         givers = resolutions if self.config.every_torgb else resolutions[-1:]
         if last not in givers:
             raise ValueError(f"an early stop at {stop} px: this network can give {', '.join(map(str, givers))}")
-        if controls.rewritten("b4.conv0"):
-            raise ValueError("a rewrite of layer 'b4.conv0': it has no weights, it only gives the constant its style")
         x = self.blocks[0].const.expand(len(ws), -1, -1, -1)
         x = x.contiguous(memory_format=torch.channels_last)
         x = self.laid_out("input", controls.leave("input", x), canvas)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -146,3 +147,10 @@ def test_it_is_the_same_network_after_being_written_as_our_own_file(
     if network.c_dim == 0:
         z = torch.zeros(1, network.z_dim)
         assert math.isfinite(float(again.mapping(z).sum()))
+
+
+def test_a_rewrite_of_a_layer_without_a_weight_is_refused(network: Generator, ws: torch.Tensor) -> None:
+    known = {*weighted_layers(network), "input" if network.architecture == "stylegan3" else ""}
+    for layer in set(network.layer_names) - known:
+        with pytest.raises(ValueError, match=re.escape(f"a rewrite of layer {layer!r}")):
+            network.synthesis(ws, rewrites=[Rewrite(layer, torch.zeros(1, 1, 1, 1))])
