@@ -24,6 +24,7 @@ from .patches import DEFAULT_PRESET, PACKAGE, apply_patch, envelopes_read, patch
 from .picture import make_image, request_at, source_of, spoil, write
 from .properties import CLOCKS, settings_of
 from .session import session
+from .sound import for_engine, play_in_step
 from .timing import STRIP_TAG, first_frame_of_song, fps_of, song_strip, strip_start, strips_of
 
 BUILTIN_SONG = PACKAGE / "assets" / "song.ogg"
@@ -124,7 +125,7 @@ def check_steps(scene: bpy.types.Scene) -> Steps[int]:
         patch = {**read_preset(DEFAULT_PRESET), "checkpoint": patch["checkpoint"]}
     engine = session.engine()
     yield from in_background("Starting the engine", lambda _report: engine.start())
-    facts = yield from in_background("Opening the song", lambda _report: engine.song(song))
+    facts = yield from in_background("Opening the song", lambda _report: engine.song(for_engine(song)))
     yield from in_background("Loading the network", lambda _report: engine.check_patch(patch))
     return math.ceil(facts["duration"] * fps)
 
@@ -198,6 +199,7 @@ def _set_up_sound(scene: bpy.types.Scene, song: str) -> bool:
     if own is None:
         channel = max((other.channel for other in strips), default=0) + 1
         own = strips.new_sound(Path(song).stem, song, channel, frame)
+        play_in_step(own, own.frame_final_duration / fps_of(scene))
     own[STRIP_TAG] = True
     scene.sync_mode = "AUDIO_SYNC"
     scene.use_audio_scrub = True
@@ -257,7 +259,11 @@ def listen_steps(scene: bpy.types.Scene, recipes: Sequence[dict[str, Any]]) -> S
     song, fps, recipes = song_of(scene), fps_of(scene), checked_recipes(recipes)
     engine = session.engine()
     yield from in_background("Starting the engine", lambda _report: engine.start())
-    return (yield from in_background("Listening", lambda report: engine.analyse(song, fps, recipes, progress=report)))
+
+    def listen(report: Callable[[float, str], None]) -> Analysed:
+        return engine.analyse(for_engine(song), fps, recipes, progress=report)
+
+    return (yield from in_background("Listening", listen))
 
 
 def apply_bake(scene: bpy.types.Scene, recipes: Sequence[dict[str, Any]], analysed: Analysed) -> int:
