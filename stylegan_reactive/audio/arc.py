@@ -72,8 +72,9 @@ def drop_envelope(
 
 
 def _level(energy: np.ndarray, fps: Fraction, frames: int, seconds: float) -> np.ndarray:
-    """Decibels over the last ``seconds``, against the song's loudest: float64 [frames]."""
+    """Decibels over the last ``seconds``, or over all that has passed, against the loudest: float64 [frames]."""
     mean = trailing_mean(energy, fps, frames, seconds, slice_length=SLICE)
+    mean *= np.maximum(seconds / (np.arange(1, frames + 1) / float(fps)), 1.0)  # what was before the song is no silence
     loudest = float(mean.max(initial=0.0))
     return 10.0 * np.log10(np.maximum(mean, 0.0) / loudest + FLOOR) if loudest > 1e-9 else np.zeros(frames)
 

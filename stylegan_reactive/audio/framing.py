@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Put what was measured in samples, slices and windows on video frames, by integer arithmetic and never early.
 
-A window of a spectrum hears sound before and behind its centre. It is dated where all but a hundredth of its weight
-has passed, so that nothing is seen before it sounds.
+A window of a spectrum hears sound before and behind its centre. It is dated at its end, so that nothing is seen before
+it sounds.
 """
 
 from fractions import Fraction
@@ -19,11 +19,8 @@ def frame_ends(fps: Fraction, frames: int, rate: int = RATE) -> np.ndarray:
 
 
 def window_dates(grid: Grid, count: int) -> np.ndarray:
-    """Sample at which each window counts as heard: int64 [count].
-
-    Three eighths of a window behind its centre; what a Hann window lets through later has 1 % of its weight.
-    """
-    return grid.centres(count) + 3 * grid.window // 8
+    """Sample at which each window has been heard: int64 [count]."""
+    return grid.centres(count) + grid.window // 2
 
 
 def latest(values: np.ndarray, dates: np.ndarray, fps: Fraction, frames: int) -> np.ndarray:

@@ -150,7 +150,8 @@ class Ear:
         for grid, proxies in self._proxies.items():
             for source, part in proxies.finish().items():
                 self._give(grid, source, part)
-        return {need: stream.result() for need, stream in self._streams.items()}
+        # each stream goes as soon as it has told, so that not everything is held twice
+        return {need: self._streams.pop(need).result() for need in tuple(self._streams)}
 
     def _give_parts(self, grid: Grid, parts: Parts) -> None:
         self._give(grid, PERCUSSIVE, parts.percussive)
