@@ -135,6 +135,12 @@ def count_steadily(evidence: Evidence) -> tuple[int, np.ndarray]:
     return found
 
 
+def better_start(evidence: Evidence, metre: int, starts: tuple[int, ...]) -> int:
+    """Which of some beats begins a bar, if all bars are whole."""
+    totals = _totals(evidence.of(metre), -(-len(evidence.kick) // metre) * metre)[0]
+    return max(starts, key=lambda start: float(totals[start % metre]))
+
+
 def count_bars(evidence: Evidence, metres: tuple[int, ...]) -> Bars:
     """Find the metre among some and the first beats of all bars."""
     beats = len(evidence.kick)

@@ -17,10 +17,10 @@ from .beats import STEPS, draw_hits, fit_line, steady_grid, strongest_near, supp
 from .chroma import fold, tuning
 from .decode import RATE
 from .grid import attacks_of_beats, straighten
-from .metre import BEATS_PER_BAR, METRES, Bars, Evidence, Sound, count_bars, gather
+from .metre import BEATS_PER_BAR, METRES, Bars, Sound, better_start, count_bars, gather
 from .onset import Novelty, find_peaks
 from .spectrum import PITCH
-from .tempo import Candidate, find_candidates, follow_further
+from .tempo import Candidate, beat_odds, find_candidates, follow_further
 
 DEFAULT_TEMPO = 120.0
 """BPM of a song in which no beat is found."""
@@ -56,8 +56,11 @@ ALONE = 2
 TAP_JITTER = 0.03
 """Standard deviation in seconds of a finger's taps."""
 
-TAP_REACH = 1.06
+TAP_REACH = 1.1
 """How much the song's tempo may differ from the tapped one."""
+
+TAPS_TOGETHER = 4
+"""Steps between taps of which the mean tells the tempo there."""
 
 TAP_SUPPORT = 6.0
 """What a beat gains from a tap; a strong hit is worth 4."""
@@ -104,7 +107,7 @@ class RhythmSettings:
     first_beat
         Seconds at which some beat of that grid lies; the best is found where it is None.
     speed
-        2 counts twice as fast as found (double time), 0.5 half as fast (half time).
+        2 counts twice as fast as found (double time), 0.5 half as fast (half time); bars keep their number of beats.
     taps
         Seconds at which the artist tapped the beat along with the song; any part of it.
     """
@@ -356,32 +359,43 @@ def _trim(beats: np.ndarray, heard: _Heard) -> np.ndarray:
 
 
 def _with_bars(beats: np.ndarray, confidence: float, steady: bool, heard: _Heard, settings: RhythmSettings) -> Rhythm:
-    """Count the beats as fast as the artist wants, and the bars over them."""
-    metres = (settings.beats_per_bar,) if settings.beats_per_bar else tuple(METRES)
-    default = settings.beats_per_bar or BEATS_PER_BAR
-    if settings.speed == 2.0 and len(beats) > 1:
-        beats = np.interp(np.arange(2 * len(beats) - 1) / 2, np.arange(len(beats)), beats)
-    choices = [beats]
-    if settings.speed == 0.5 and len(beats) > 3:
-        choices = [beats[0::2], beats[1::2]]
-    counted = [(times, _bars(times, metres, default, heard)) for times in choices]
-    beats, bars = max(counted, key=lambda each: each[1].confidence)
-    firsts = bars.firsts + settings.bar_offset
-    if settings.bar_offset and len(beats):
-        start = bars.firsts[0] + settings.bar_offset if len(bars.firsts) else settings.bar_offset
-        firsts = np.concatenate([np.arange(start % bars.metre, max(start, 0), bars.metre), firsts])
-        end = int(firsts[-1]) if len(firsts) else 0
-        firsts = np.unique(np.concatenate([firsts, np.arange(end, len(beats), bars.metre)]))
-    firsts = firsts[(firsts >= 0) & (firsts < len(beats))].astype(np.int64)
+    """Count the bars, as fast as the artist wants."""
+    bars = _bars(beats, settings, heard)
+    if settings.speed != 1.0 and len(beats) > 2 * bars.metre and len(bars.firsts):
+        beats, bars = _at_speed(beats, bars, settings, heard)
+    firsts = _shifted(bars, settings.bar_offset, len(beats))
     tempo = _typical_tempo(beats, steady) if len(beats) > 1 else settings.fixed_bpm or DEFAULT_TEMPO
     return Rhythm(tempo, beats, beats[firsts], bars.metre, confidence, bars.confidence)
 
 
-def _bars(beats: np.ndarray, metres: tuple[int, ...], default: int, heard: _Heard) -> Bars:
-    if len(beats) < 2 * min(metres) or len(beats) < 4 or metres == (1,):
-        return Bars(default, np.arange(0, len(beats), default), 0.0)
-    evidence: Evidence = gather(beats, heard.sound)
-    return count_bars(evidence, metres)
+def _at_speed(beats: np.ndarray, bars: Bars, settings: RhythmSettings, heard: _Heard) -> tuple[np.ndarray, Bars]:
+    """Count beats twice or half as fast. Downbeats stay beats, and a bar has as many beats as before."""
+    first, metre = int(bars.firsts[0]), bars.metre
+    if settings.speed == 2.0:
+        beats = np.interp(np.arange(2 * len(beats) - 1) / 2, np.arange(len(beats)), beats)
+        return beats, Bars(metre, np.arange(2 * first % metre, len(beats), metre), bars.confidence)
+    beats, first = beats[first % 2 :: 2], first // 2
+    evidence = gather(beats, heard.sound)
+    start = better_start(evidence, metre, tuple(range(metre)) if metre % 2 else (first, first + metre // 2))
+    return beats, Bars(metre, np.arange(start % metre, len(beats), metre), bars.confidence)
+
+
+def _shifted(bars: Bars, offset: int, beats: int) -> np.ndarray:
+    """Numbers of the beats that begin a bar after moving all bars by some beats: int64, the song filled with bars."""
+    if offset == 0 or len(bars.firsts) == 0:
+        return bars.firsts
+    moved = bars.firsts + offset
+    before = np.arange(moved[0] % bars.metre, moved[0], bars.metre)
+    after = np.arange(moved[-1] + bars.metre, beats, bars.metre)
+    moved = np.concatenate([before, moved, after])
+    return moved[(moved >= 0) & (moved < beats)]
+
+
+def _bars(beats: np.ndarray, settings: RhythmSettings, heard: _Heard) -> Bars:
+    metre = settings.beats_per_bar
+    if len(beats) < max(2 * (metre or 2), 4) or metre == 1:
+        return Bars(metre or BEATS_PER_BAR, np.arange(0, len(beats), metre or BEATS_PER_BAR), 0.0)
+    return count_bars(gather(beats, heard.sound), (metre,) if metre else tuple(METRES))
 
 
 def _typical_tempo(beats: np.ndarray, steady: bool) -> float:
@@ -413,7 +427,10 @@ def _even(bpm: float, first_beat: float | None, heard: _Heard) -> np.ndarray:
         weight = (weights + 1e-9) / (1.0 + np.square(error / 0.01))
         shift = float((weight * error).sum() / weight.sum())
         offset, error = offset + shift, error - shift
-    return _grid(offset % period, period, heard.seconds)
+    grids = [_grid((offset + shift) % period, period, heard.seconds) for shift in (0.0, period / 2)]
+    if min(len(grid) for grid in grids) < FEWEST_HITS:
+        return grids[0]
+    return max(grids, key=lambda grid: beat_odds(grid, heard.sound, heard.hits, heard.strengths))
 
 
 def _fit_taps(taps: tuple[float, ...]) -> tuple[float, float]:
@@ -439,13 +456,17 @@ def _tapped(settings: RhythmSettings, heard: _Heard) -> Rhythm:
     offset, period = _fit_taps(settings.taps)
     if len(heard.hits) < FEWEST_HITS or heard.seconds < SHORTEST:
         return _with_bars(_grid(offset, period, heard.seconds), 1.0, True, heard, settings)
-    times = np.asarray(settings.taps, np.float64)
+    times = np.sort(np.asarray(settings.taps, np.float64))
     gain = heard.gain
     steps = np.arange(len(gain)) / STEPS
     for tap in times:
         near = slice(max(int((tap - 0.1) * STEPS), 0), max(int((tap + 0.1) * STEPS) + 1, 0))
         gain[near] += TAP_SUPPORT * np.exp(-0.5 * np.square((steps[near] - tap) / TAP_JITTER))
-    rough = track(gain, 60.0 / period / TAP_REACH, 60.0 / period * TAP_REACH)
+    few = min(len(times) - 1, TAPS_TOGETHER)
+    local = (times[few:] - times[:-few]) / few / period
+    local = local[(local > 0.7) & (local < 1.4)]  # without those where a tap was missed
+    slow, fast = (max(local.max(), 1.0), min(local.min(), 1.0)) if len(local) else (1.0, 1.0)
+    rough = track(gain, 60.0 / period / slow / TAP_REACH, 60.0 / period / fast * TAP_REACH)
     even = steady_grid(rough, gain)
     beats = _date(rough if even is None else even, even is not None, heard)
     if len(beats) < 2:

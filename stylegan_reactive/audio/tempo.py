@@ -77,8 +77,7 @@ def find_candidates(sound: Sound, hits: np.ndarray, strengths: np.ndarray) -> li
         known.append(length)
         between = 0.5 * (beats[1:] + beats[:-1])
         found += [
-            Candidate(times, grid is not None, _odds(times, middles, sound, hits, strengths))
-            for times, middles in ((beats, between), (between, beats[1:-1]))
+            Candidate(times, grid is not None, beat_odds(times, sound, hits, strengths)) for times in (beats, between)
         ]
     return sorted(found, key=lambda candidate: -candidate.odds)
 
@@ -133,7 +132,8 @@ def _periodicity(drawn: np.ndarray) -> float:
     return 60.0 * STEPS / float(periods[int(np.argmax(comb))])
 
 
-def _odds(beats: np.ndarray, between: np.ndarray, sound: Sound, hits: np.ndarray, strengths: np.ndarray) -> float:
+def beat_odds(beats: np.ndarray, sound: Sound, hits: np.ndarray, strengths: np.ndarray) -> float:
+    """Log odds, up to a constant, that a sequence of beats (seconds, at least two) is the song's."""
     count, length = len(beats), float(np.median(np.diff(beats)))
     evidence = gather(beats, sound)
     metre, position = count_steadily(evidence)
