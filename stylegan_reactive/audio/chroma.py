@@ -68,40 +68,58 @@ class PitchStream:
     def feed(self, magnitudes: np.ndarray) -> None:
         """Append float32 [windows, bins] of the grid ``PITCH``."""
         if len(magnitudes):
-            self._parts.append(place_on_circle(without_overtones(spectral_peaks(magnitudes, LOWEST, HIGHEST))))
+            self._parts.append(place_on_circle(without_overtones(spectral_peaks(magnitudes, LOWEST, HIGHEST))[0]))
 
     def result(self) -> np.ndarray:
         """Strength around the pitch circle, C first, in fifths of a semitone: float32 [windows, 60]."""
         return np.concatenate(self._parts) if self._parts else np.zeros((0, CLASSES * STEPS), np.float32)
 
 
-def without_overtones(peaks: Peaks) -> Peaks:
+def without_overtones(peaks: Peaks, fall: float = FALL, missing: float = MISSING) -> tuple[Peaks, np.ndarray]:
     """Give each peak the strength, magnitude to the power of ``POWER``, of the note whose fundamental it is.
 
+    Parameters
+    ----------
+    peaks
+        Of some windows.
+    fall
+        From one partial to the next, a note's loudness falls to this share.
+    missing
+        How readily partials are explained by a note an octave below a peak; 0: not at all.
+
+    Returns
+    -------
+    notes
+        The same frequencies; ``magnitude`` is the strength of each as a note.
+    explained
+        How much of a window's strength each note accounts for with all its partials: float32 [windows, peaks].
+
+    Notes
+    -----
     Non-negative least squares by the multiplicative rule of Lee and Seung ("Algorithms for Non-negative Matrix
     Factorization", 2001); each peak may be a note, and each note explains the peaks that lie on its partials.
     """
     loudness = peaks.magnitude ** np.float32(POWER)
     ratio = peaks.frequency[:, None, :] / peaks.frequency[:, :, None]  # [windows, notes, peaks]
     heard = peaks.magnitude > 0
-    share = np.where(heard[:, :, None] & heard[:, None, :], _shares(ratio), np.float32(0))
+    share = np.where(heard[:, :, None] & heard[:, None, :], _shares(ratio, fall, missing), np.float32(0))
     # One product of matrices for each window: [notes, peaks] by [peaks, 1] and back.
     found = share @ loudness[:, :, None]
     notes = loudness[:, :, None]
     for _ in range(ROUNDS):
         explained = share.transpose(0, 2, 1) @ notes
         notes = notes * found / np.maximum(share @ explained, TINY)
-    return Peaks(peaks.frequency, notes[:, :, 0])
+    return Peaks(peaks.frequency, notes[:, :, 0]), notes[:, :, 0] * share.sum(axis=2)
 
 
-def _shares(ratio: np.ndarray) -> np.ndarray:
+def _shares(ratio: np.ndarray, fall: float, missing: float) -> np.ndarray:
     """How strong a note is at a given multiple of its frequency, by how near that is to a partial: float32."""
     share = np.zeros_like(ratio)
     for partial in range(1, OVERTONES + 1):
-        strength = FALL ** (partial - 1)
+        strength = fall ** (partial - 1)
         share[np.abs(ratio / partial - 1.0) < MISTUNED * np.log(2) / 12] = strength
-        if partial % 2 and partial > 1:
-            share[np.abs(ratio * 2 / partial - 1.0) < MISTUNED * np.log(2) / 12] = MISSING * strength
+        if missing and partial % 2 and partial > 1:
+            share[np.abs(ratio * 2 / partial - 1.0) < MISTUNED * np.log(2) / 12] = missing * strength
     return share
 
 
