@@ -2,7 +2,7 @@
 """From a song to its features on video frames: one pass over the sound, then everything from what that pass kept."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from numbers import Rational
 from pathlib import Path
@@ -19,6 +19,8 @@ from .listening import RHYTHM_NEEDS, RHYTHMIC, SOURCES, Ear, Need, needs
 from .metre import BEATS_PER_BAR
 from .r128 import integrated_loudness
 from .rhythm import DEFAULT_TEMPO, FOUND, Rhythm, RhythmSettings, find_rhythm
+from .sections import Section
+from .structure import Method, find_sections
 
 Progress = Callable[[float, str], None]
 """Called with the share that is done, 0 to 1, and a line for the artist. May raise to cancel."""
@@ -34,20 +36,26 @@ HEARD, RHYTHM = 0.85, 0.95
 
 
 @dataclass(frozen=True)
-class Section:
-    """A part of the song, such as a verse.
+class SectionSettings:
+    """What the artist knows of the song's form.
 
     Attributes
     ----------
-    start, end
-        In seconds.
-    label
-        The same for parts that sound the same.
+    kinds
+        How many kinds of section, 1 or more; none: as many as the song shows.
+    method
+        ``laplacian``: by what repeats. ``novelty``: where the sound changes most.
+    shortest_bars
+        Fewest bars in a section.
     """
 
-    start: float
-    end: float
-    label: str
+    kinds: int | None = None
+    method: Method = "laplacian"
+    shortest_bars: int = 4
+
+
+AS_HEARD = SectionSettings()
+"""Everything as the song shows it."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +142,7 @@ def analyse(
     offset: float | Fraction = 0.0,
     duration: float | Fraction | None = None,
     rhythm: RhythmSettings = FOUND,
+    form: SectionSettings = AS_HEARD,
     progress: Progress | None = None,
 ) -> Analysis:
     """Listen to a song and return its features on the frames of a video.
@@ -154,6 +163,8 @@ def analyse(
         Which part of the song, in seconds: from where, and how much of it; None: to its end. Frame 0 is its start.
     rhythm
         What the artist knows better: tempo, metre, where bars begin, taps.
+    form
+        What the artist knows of the song's sections.
     progress
         Told how far the work is; an exception from it ends the analysis and passes through.
 
@@ -167,7 +178,7 @@ def analyse(
     SongError
         The song cannot be read, or ``fps`` is not a rate.
     PatchError
-        A feature does not exist, or its stem does not.
+        A feature does not exist, or its stem does not; or the sections cannot be as ``form`` says.
 
     Examples
     --------
@@ -198,8 +209,11 @@ def analyse(
     if any(needs_rhythm(feature) for feature in wanted):
         novelty, circle, energy = (kept[MIX][need] for need in RHYTHM_NEEDS)
         found = find_rhythm(novelty, circle, energy, rhythm)
+    sections: tuple[Section, ...] = ()
+    if found and Need("timbre") in kept[MIX]:
+        sections = find_sections(kept[MIX][Need("timbre")], circle, found, float(length), **asdict(form))
     tell(RHYTHM, "Drawing the envelopes")
-    songs = {source: Heard(part, found, rate, frames) for source, part in kept.items()}
+    songs = {source: Heard(part, found, sections, rate, frames) for source, part in kept.items()}
     drawn = {str(feature): draw(_alone(feature, stems), songs[_file_of(feature, stems)]) for feature in wanted}
     weighted = kept[MIX].get(Need("loudness"))
     found = found or Rhythm(DEFAULT_TEMPO, np.zeros(0), np.zeros(0))
@@ -215,6 +229,7 @@ def analyse(
         beats_per_bar=found.beats_per_bar,
         beat_confidence=found.confidence,
         bar_confidence=found.bar_confidence,
+        sections=sections,
         loudness=None if weighted is None else integrated_loudness(weighted),
     )
 

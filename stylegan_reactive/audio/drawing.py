@@ -16,9 +16,12 @@ from .framing import highest, latest, window_dates
 from .listening import Need, needs
 from .loudness import SLICE, rms_envelope
 from .onset import Hits, find_attacks, find_hits, pool_maximum
+from .pitch import pitch_envelope, voicing_envelope
 from .r128 import MOMENTARY, loudness_envelope
 from .rhythm import Rhythm, bars_curve, frame_times, tempo_curve
+from .sections import Section, section_envelopes
 from .spectrum import PITCH, TIMING
+from .tonnetz import tonnetz
 
 NO_RANGE = 1e-6
 """Share of its size below which a feature does not change at all."""
@@ -36,13 +39,16 @@ class Heard:
     kept
         What each stream has kept, as ``Ear.finish`` gives it.
     rhythm
-        Of the song; needed for bars, beats and downbeats alone.
+        Of the song; needed for bars, beats, downbeats and tempo alone.
+    sections
+        Of the song; needed for them alone.
     fps, frames
         The video's rate, and its length in frames.
     """
 
     kept: Mapping[Need, Any]
     rhythm: Rhythm | None
+    sections: tuple[Section, ...]
     fps: Fraction
     frames: int
     _drums: dict[str, dict[str, Hits]] = field(default_factory=dict, repr=False)
@@ -137,6 +143,16 @@ def _chroma(feature: Feature, song: Heard) -> np.ndarray:
     return chroma_envelope(circle, song.fps, song.frames, feature.bins or PITCHES, attacks)
 
 
+def _tonnetz(feature: Feature, song: Heard) -> np.ndarray:
+    return tonnetz(_chroma(feature, song))
+
+
+def _melody(feature: Feature, song: Heard) -> np.ndarray:
+    notes, flux, energy = (song.kept[need] for need in needs(feature))
+    put = pitch_envelope if feature.kind == "pitch" else voicing_envelope
+    return put(notes, song.fps, song.frames, find_attacks(flux, energy).samples)
+
+
 def _bars(feature: Feature, song: Heard) -> np.ndarray:
     assert song.rhythm is not None
     found = song.rhythm
@@ -157,6 +173,11 @@ def _pulses(feature: Feature, song: Heard) -> np.ndarray:
     return pool_maximum(Hits(samples, np.ones(len(samples), np.float32)), song.fps, song.frames)
 
 
+def _sections(feature: Feature, song: Heard) -> np.ndarray:
+    envelopes = section_envelopes(song.sections, song.fps, song.frames, feature.seconds or 0.0)
+    return np.stack(list(envelopes.values()), axis=1)
+
+
 def _seconds(feature: Feature, song: Heard) -> np.ndarray:
     return frame_times(song.fps, song.frames)
 
@@ -175,9 +196,13 @@ _DRAWERS: Mapping[str, Callable[..., np.ndarray]] = {
     "build": _arc,
     "drop": _arc,
     "chroma": _chroma,
+    "tonnetz": _tonnetz,
+    "pitch": _melody,
+    "voicing": _melody,
     "bars": _bars,
     "tempo": _tempo,
     "beats": _pulses,
     "downbeats": _pulses,
+    "sections": _sections,
     "seconds": _seconds,
 }

@@ -115,16 +115,36 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             _takes("source bins"),
             columns=PITCHES,
         ),
+        "tonnetz": Kind(
+            "Where the harmony is on the circles of fifths, minor thirds and major thirds",
+            "share",
+            -1.0,
+            1.0,
+            _takes("source"),
+            columns=6,
+        ),
+        "pitch": Kind(
+            "How high the melody is; it rests in pauses", "Hz", None, None, _takes("source band"), logarithmic=True
+        ),
+        "voicing": Kind("How much of the sound the melody is", "share", 0.0, 1.0, _takes("source band")),
         "bars": Kind("Number of the bar plus place in it", "bars", None, None, clock=True),
         "seconds": Kind("Seconds since the song began", "seconds", None, None, clock=True),
         "tempo": Kind("How fast the beat goes", "BPM", None, None, logarithmic=True),
         "beats": Kind("One on the frame in which a beat falls", "pulse", 0.0, 1.0),
         "downbeats": Kind("One on the frame in which a bar begins", "pulse", 0.0, 1.0),
+        "sections": Kind(
+            "One while a section of a kind is heard, kinds in the order of their first; ~seconds cross-fades",
+            "share",
+            0.0,
+            1.0,
+            _takes("seconds"),
+            columns=None,
+        ),
     }
 )
 """All kinds of features by name."""
 
-DEFAULT_FEATURES = ("onset", "kick", "snare", "hats", "rms", "chroma", "bars", "seconds")
+DEFAULT_FEATURES = ("onset", "kick", "snare", "hats", "rms", "chroma", "bars", "seconds", "sections")
 """What is listened for where nothing else is said."""
 
 _NUMBER = r"\d+(?:\.\d+)?"

@@ -18,9 +18,11 @@ from .feature import HARMONIC, HIGHEST, MIX, PERCUSSIVE, Feature
 from .hpss import Parts, SeparationStream
 from .loudness import EnergyStream, SpectrumEnergyStream
 from .onset import AttackStream, NoveltyStream
+from .pitch import MelodyStream
 from .r128 import WeightedEnergyStream
 from .spectrum import PITCH, TIMING, Grid, SpectrumStream
 from .stems import PROXIES, StemStream
+from .timbre import TimbreStream
 
 DRUMS_ABOVE = 250.0
 """Hz. Above, only what strikes is shared out between the drums; below, their skins ring like notes."""
@@ -44,7 +46,7 @@ class Need:
     band: tuple[float, float] | None = None
 
 
-RHYTHMIC = ("bars", "beats", "downbeats", "tempo")
+RHYTHMIC = ("bars", "beats", "downbeats", "tempo", "sections")
 """Kinds of features that follow from the beat."""
 
 RHYTHM_NEEDS = (Need("novelty"), Need("circle"), Need("difference"))
@@ -59,8 +61,10 @@ STREAMS: Mapping[str, tuple[Grid | str, Callable[[Need], Any]]] = {
     "centroid": (TIMING, lambda need: CentroidStream(TIMING, need.band)),
     "flatness": (TIMING, lambda need: FlatnessStream(TIMING, need.band)),
     "flux": (TIMING, lambda need: FluxStream(TIMING, need.band)),
+    "timbre": (TIMING, lambda need: TimbreStream()),
     "contrast": (PITCH, lambda need: ContrastStream(PITCH)),
     "circle": (PITCH, lambda need: PitchStream()),
+    "melody": (PITCH, lambda need: MelodyStream(*need.band) if need.band else MelodyStream()),
 }
 """What each kind of stream is fed with, and how it is made."""
 
@@ -79,10 +83,14 @@ def needs(feature: Feature) -> tuple[Need, ...]:
         return (Need(kind, source, band),)
     if kind in ("build", "drop"):
         return tuple(Need("energy", band=band) for band in BANDS.values())
-    if kind == "chroma":
+    if kind in ("chroma", "tonnetz"):
         return Need("circle", source), Need("attacks"), Need("difference")
+    if kind in ("pitch", "voicing"):
+        return Need("melody", source, band), Need("attacks"), Need("difference")
     if kind == "loudness":
         return (Need("loudness"),)
+    if kind == "sections":
+        return *RHYTHM_NEEDS, Need("timbre")
     if kind in RHYTHMIC:
         return RHYTHM_NEEDS
     return ()
