@@ -163,13 +163,14 @@ class SynthesisNetwork(nn.Module):
         transform: Tensor | None = None,
     ) -> Tensor:
         """`forward` with the controls ready made, so that their features can be read afterwards."""
-        if ws.ndim != 3 or ws.shape[1:] != (self.num_ws, self.w_dim):
+        if ws.ndim != 3 or ws.shape[1:] != (self.num_ws, self.w_dim) or not len(ws):
             raise ValueError(f"ws has shape {list(ws.shape)}, not [batch, {self.num_ws}, {self.w_dim}]")
         if canvas is not None:
             if canvas.layer not in self.canvas_layers:
                 raise ValueError(f"a canvas at layer {canvas.layer!r}: it can be at {', '.join(self.canvas_layers)}")
             if stop is not None:
                 raise ValueError("a canvas and an early stop cannot be had at once")
+        controls.check_batch(len(ws))
         known = self.weighted_layers if controls.rewrites else ()
         for layer in controls.rewrites:
             if layer not in known:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from .bend_functions import FUNCTIONS, Place
 from .bend_operations import OPERATIONS, Operation
+from .controls import check_lengths
 from .resampling import BORDERS
 
 if TYPE_CHECKING:
@@ -168,6 +169,15 @@ class Bend:
         """The entry in the table of operations."""
         return OPERATIONS[self.operation]
 
+    @property
+    def lengths(self) -> dict[str, int]:
+        """How many values there are of each parameter."""
+        values = {**self.parameters, "fraction": self.channels.fraction}
+        return {
+            f"{name!r} of the bend {self.operation!r}": value.numel() if isinstance(value, Tensor) else 1
+            for name, value in values.items()
+        }
+
     def sample(self, index: int) -> Bend:
         """The same bend for one sample of the batch."""
         parameters = {name: picked(value, index) for name, value in self.parameters.items()}
@@ -231,11 +241,7 @@ class Bend:
     def samples_by_values(self, batch: int, weights: Tensor) -> dict[tuple[float, ...], list[int]]:
         """The samples that are changed at all, by their values: each set of values is worked on once."""
         rows = [torch.as_tensor(value, dtype=torch.float64).flatten() for value in self.parameters.values()]
-        for name, row in zip([*self.parameters, "fraction"], [*rows, weights], strict=True):
-            if len(row) not in (1, batch):
-                raise ValueError(
-                    f"{name!r} of the bend {self.operation!r} has {len(row)} values for a batch of {batch}"
-                )
+        check_lengths(self.lengths, batch)
         changed = weights.any(dim=1).expand(batch).tolist()
         groups: dict[tuple[float, ...], list[int]] = {}
         for index, values in enumerate(zip(*(row.expand(batch).tolist() for row in rows), strict=True)):

@@ -38,6 +38,13 @@ class Rewrite(Protocol):
     def sample(self, index: int) -> Rewrite: ...  # the same for one sample of the batch
 
 
+def check_lengths(lengths: Mapping[str, int], batch: int) -> None:
+    """Raise a ValueError for what has neither one value nor one for each sample of a batch."""
+    for what, length in lengths.items():
+        if length not in (1, batch):
+            raise ValueError(f"{what} has {length} values for a batch of {batch}")
+
+
 class Controls:
     """The bends and rewrites of one picture, by layer, and the features that are to be kept.
 
@@ -112,6 +119,16 @@ class Controls:
     def weights_differ(self) -> bool:
         """Whether the samples of a batch do not share their weights."""
         return any(rewrite.differs for rewrites in self.rewrites.values() for rewrite in rewrites)
+
+    def check_batch(self, batch: int) -> None:
+        """Before a batch is taken apart, when nobody could see any more that there are too many values or too few.
+
+        A bend or rewrite whose samples may differ tells the numbers of its values in `lengths`.
+        """
+        bends = [bend for bends in self.bends.values() for bend in bends]
+        rewrites = [rewrite for rewrites in self.rewrites.values() for rewrite in rewrites]
+        for change in (*bends, *rewrites):
+            check_lengths(getattr(change, "lengths", {}), batch)
 
     def sample(self, index: int) -> Controls:
         """The controls of one sample of the batch, with features of its own."""

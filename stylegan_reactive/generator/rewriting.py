@@ -53,6 +53,15 @@ class Rewrite:
             raise ValueError(f"a rewrite's amount is a finite number, not {self.amount!r}")
 
     @property
+    def lengths(self) -> dict[str, int]:
+        """How many amounts there are."""
+        return {
+            f"the amount of a rewrite of layer {self.layer}": self.amount.numel()
+            if isinstance(self.amount, Tensor)
+            else 1
+        }
+
+    @property
     def differs(self) -> bool:
         return isinstance(self.amount, Tensor) and self.amount.numel() > 1
 
@@ -79,8 +88,6 @@ class Rewrite:
         """The same for one sample of the batch."""
         if not isinstance(self.amount, Tensor) or self.amount.numel() == 1:
             return self
-        if index >= len(self.amount):
-            raise ValueError(f"a rewrite of layer {self.layer} has {len(self.amount)} amounts for a larger batch")
         return replace(self, amount=self.amount[index])
 
 

@@ -15,6 +15,7 @@ from stylegan_reactive.choreography import Choreographer, load_preset, preset_na
 from stylegan_reactive.generator import (
     Bend,
     Canvas,
+    Channels,
     Generator,
     Rewrite,
     load_generator,
@@ -22,7 +23,7 @@ from stylegan_reactive.generator import (
     seeded_direction,
     sefa,
 )
-from stylegan_reactive.generator.rewriting import weighted_layers
+from stylegan_reactive.generator.rewriting import layer_weight, weighted_layers
 
 SHARED = Path(os.environ.get("SGR_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 NETWORKS = SHARED / "reference" / "networks"
@@ -154,3 +155,16 @@ def test_a_rewrite_of_a_layer_without_a_weight_is_refused(network: Generator, ws
     for layer in set(network.layer_names) - known:
         with pytest.raises(ValueError, match=re.escape(f"a rewrite of layer {layer!r}")):
             network.synthesis(ws, rewrites=[Rewrite(layer, torch.zeros(1, 1, 1, 1))])
+
+
+def test_values_for_another_number_of_pictures_are_refused(network: Generator, ws: torch.Tensor) -> None:
+    layer = middle(network)
+    delta = torch.zeros_like(layer_weight(network, layer))
+    right, wrong = torch.tensor([0.1, 0.2]), torch.tensor([0.1, 0.2, 0.3])
+    turn, shift = Bend(layer, "rotate", {"angle": wrong}), Rewrite(layer, delta, wrong)
+    half = Bend(layer, "ablate", {"amount": 0.5}, channels=Channels(fraction=wrong))
+    for bends, rewrites in (([turn], []), ([half], []), ([], [shift]), ([turn], [Rewrite(layer, delta, right)])):
+        with pytest.raises(ValueError, match="3 values for a batch of 2"):
+            network.synthesis(ws, bends=bends, rewrites=rewrites)
+    with pytest.raises(ValueError, match="ws has shape"):
+        network.synthesis(ws[:0])

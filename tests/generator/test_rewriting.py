@@ -83,7 +83,7 @@ def test_every_sample_of_a_batch_has_its_own_amount(generator: StyleGAN2, ws: Te
 def test_arguments_that_do_not_fit_are_refused(generator: StyleGAN2, ws: Tensor, delta: Tensor) -> None:
     with pytest.raises(ValueError, match="delta"):
         generator.synthesis(ws, rewrites=[Rewrite(LAYER, delta[:, :3])])
-    with pytest.raises(ValueError, match="amounts"):
+    with pytest.raises(ValueError, match="amount of a rewrite .* 2 values for a batch of 3"):
         generator.synthesis(ws, rewrites=[Rewrite(LAYER, delta, torch.ones(2))])
     with pytest.raises(ValueError, match="amount"):
         Rewrite(LAYER, delta, float("nan"))
