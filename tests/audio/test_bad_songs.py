@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Files that are no songs, or hardly any: a message that an artist can act on, or finite envelopes."""
 
+import os
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from stylegan_reactive.audio import DEFAULT_RECIPES, Analysis, analyse, bake
+from stylegan_reactive.audio.decode import SongReader
 from stylegan_reactive.errors import SongError
 
 RATE = 44100
@@ -169,3 +173,153 @@ def test_progress_rises_to_one_and_its_exception_cancels(write_song):
 
     with pytest.raises(KeyboardInterrupt):
         analyse(path, 30, progress=cancel)
+
+
+# Decoding alone: what is behind it has then nothing to fear
+
+
+def decode(path: Path) -> np.ndarray:
+    with SongReader(path) as song:
+        return np.concatenate(list(song.blocks()))
+
+
+@pytest.fixture(scope="module")
+def small_songs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """One second in each format."""
+    folder = tmp_path_factory.mktemp("small")
+    samples = tone(1.0) + 0.05 * np.random.default_rng(1).standard_normal(RATE).astype(np.float32)
+    songs = {}
+    for ending in ("wav", "aiff", "flac", "ogg", "mp3"):
+        soundfile.write(folder / f"song.{ending}", samples, RATE)
+        songs[ending] = (folder / f"song.{ending}").read_bytes()
+    soundfile.write(folder / "song.opus", samples[::2], 24000, format="OGG", subtype="OPUS")
+    songs["opus"] = (folder / "song.opus").read_bytes()
+    try:
+        import av
+    except ImportError:
+        return songs
+    for ending, container_format in (("m4a", "ipod"), ("aac", "adts"), ("webm", "webm")):
+        with av.open(str(folder / f"song.{ending}"), "w", format=container_format) as container:
+            stream = container.add_stream("libopus" if ending == "webm" else "aac", rate=48000, layout="mono")
+            for start in range(0, RATE - 960, 960 if ending == "webm" else 1024):
+                part = samples[None, start : start + (960 if ending == "webm" else 1024)]
+                part = part if ending != "webm" else (part * 32767).astype(np.int16)
+                frame = av.AudioFrame.from_ndarray(part, format="s16" if ending == "webm" else "fltp", layout="mono")
+                frame.sample_rate, frame.pts = 48000, start
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        songs[ending] = (folder / f"song.{ending}").read_bytes()
+    return songs
+
+
+@pytest.mark.parametrize("ending", ["wav", "aiff", "flac", "ogg", "mp3", "opus", "m4a", "aac", "webm"])
+def test_damaged_file_gives_an_error_for_the_artist_or_finite_sound(small_songs, tmp_path, ending):
+    if ending not in small_songs:
+        pytest.skip("the package av is not installed")
+    for seed in range(40):
+        random = np.random.default_rng(seed)
+        content = bytearray(small_songs[ending])
+        kind = seed % 5
+        at, other = sorted(random.integers(0, len(content), 2).tolist())
+        if kind == 0:  # flip some bytes anywhere
+            for place in random.integers(0, len(content), random.integers(1, 40)):
+                content[place] = random.integers(0, 256)
+        elif kind == 1:  # and in the header
+            for place in random.integers(0, min(400, len(content)), random.integers(1, 8)):
+                content[place] = random.integers(0, 256)
+        elif kind == 2:
+            del content[max(1, at) :]
+        elif kind == 3:
+            del content[at:other]
+        else:
+            content[at:other] = bytes(other - at)
+        path = tmp_path / f"{seed}.{ending}"
+        path.write_bytes(content or b"\0")
+        samples, refusal = np.zeros(0), path.name
+        try:
+            samples = decode(path)
+        except SongError as error:
+            refusal = str(error)
+        assert path.name in refusal
+        assert np.isfinite(samples).all()
+        assert len(samples) < 100 * RATE
+
+
+def wave_header(channels: int, rate: int, data: bytes) -> bytes:
+    form = struct.pack("<HHIIHH", 1, channels, rate, min(rate * channels * 2, 0xFFFFFFFF), channels * 2 & 0xFFFF, 16)
+    body = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", len(data)) + data
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+@pytest.mark.parametrize(
+    ("channels", "rate"), [(0, RATE), (1, 0), (1, 1), (1, 2**31), (1, 2**32 - 1), (1000, RATE), (65535, 192000)]
+)
+def test_header_that_claims_the_impossible_is_refused(tmp_path, channels, rate):
+    path = tmp_path / "song.wav"
+    path.write_bytes(wave_header(channels, rate, bytes(40000)))
+    with pytest.raises(SongError, match=r"song\.wav"):
+        decode(path)
+
+
+@pytest.mark.parametrize("loudest", [1.0, 32768.0])
+def test_float_song_of_either_full_scale_is_read(write_song, loudest):
+    assert_usable(analyse(write_song(loudest * tone(1), subtype="FLOAT"), 30))
+
+
+@pytest.mark.parametrize("value", [1e9, -1e30, 3.4e38])
+def test_samples_beyond_all_measure_are_found(write_song, value):
+    samples = tone(3)
+    samples[2 * RATE] = value
+    with pytest.raises(SongError, match=r"far too loud, the first at 2\.00 s"):
+        decode(write_song(samples, subtype="FLOAT"))
+
+
+def test_number_that_is_none_in_one_channel_is_found(write_song):
+    pair = np.stack([tone(2), tone(2)], axis=1)
+    pair[RATE, 1] = np.nan
+    with pytest.raises(SongError, match=r"not numbers, the first at 1\.00 s"):
+        decode(write_song(pair, subtype="FLOAT"))
+
+
+def test_infinities_that_cancel_out_are_found(write_song):
+    pair = np.stack([tone(1), tone(1)], axis=1)
+    pair[RATE // 2] = np.inf, -np.inf
+    with pytest.raises(SongError, match="not numbers"):
+        decode(write_song(pair, subtype="FLOAT"))
+
+
+def test_any_rate_and_channel_count_gives_the_length_of_the_song(write_song):
+    random = np.random.default_rng(2)
+    for number in range(30):
+        rate = int(random.choice([8000, 11025, 16000, 22050, 32000, 44100, 48000, 88200, 96000, 176400, 192000]))
+        channels, length = int(random.integers(1, 9)), int(random.integers(1, 30000))
+        samples = random.uniform(-1, 1, (length, channels)).astype(np.float32)
+        path = write_song(samples, rate=rate, name=f"{number}.{random.choice(['wav', 'flac', 'aiff'])}")
+        assert abs(len(decode(path)) - length * RATE / rate) <= 1, (rate, channels, length)
+
+
+def test_three_hours_are_read_in_small_blocks_and_to_the_sample(tmp_path):
+    rate, seconds = 4000, 3 * 3600
+    path = tmp_path / "long.flac"
+    with soundfile.SoundFile(path, "w", rate, 1, "PCM_16") as file:
+        silence = np.zeros(60 * rate, np.int16)
+        for _ in range(seconds // 60 - 1):
+            file.write(silence)
+        silence[-1] = 16384
+        file.write(silence)
+    with SongReader(path) as song:
+        longest = max(len(block) for block in song.channel_blocks())
+        assert song.duration == seconds
+    assert longest <= 10 * rate
+    with SongReader(path, offset=seconds - 1) as song:
+        end = np.concatenate(list(song.channel_blocks()))[:, 0]
+    assert np.flatnonzero(end).tolist() == [rate - 1]
+
+
+def test_song_that_may_not_be_read_is_named(write_song, tmp_path):
+    pipe = tmp_path / "pipe.wav"
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("this system has no named pipes")
+    os.mkfifo(pipe)
+    with pytest.raises(SongError, match=r"pipe\.wav.*is not a file"):
+        decode(pipe)
