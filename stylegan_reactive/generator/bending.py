@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -257,7 +258,7 @@ def checked(what: str, value: float | Tensor, low: float, high: float, *, whole:
         if value.ndim > 1 or not len(value.reshape(-1)):
             raise ValueError(f"{what} has shape {list(value.shape)}, not [batch]")
         numbers = value.reshape(-1).tolist()
-    elif isinstance(value, int | float):
+    elif isinstance(value, Real):  # numpy's numbers too
         value = float(value)
         numbers = [value]
     else:

@@ -220,7 +220,11 @@ def check_same(name: str, own: Sequence[int] | None, others: Sequence[int] | Non
 
 def save_deltas(deltas: Mapping[str, Tensor], path: str | Path) -> None:
     """Write deltas, layer to delta, to a safetensors file that `load_deltas` reads."""
-    tensors = {layer: delta.detach().to("cpu", torch.float32).contiguous() for layer, delta in deltas.items()}
+    # Copies: safetensors refuses tensors that share their memory, as one delta for several layers does.
+    tensors = {
+        layer: delta.detach().to("cpu", torch.float32).clone(memory_format=torch.contiguous_format)
+        for layer, delta in deltas.items()
+    }
     try:
         save_file(tensors, str(path), {"format": FORMAT})
     except (SafetensorError, OSError) as error:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -365,6 +366,12 @@ def test_a_growing_fraction_adds_channels_one_by_one_and_never_swaps_any() -> No
 def test_what_is_not_possible_is_refused_by_name(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Bend("any", **arguments)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    x = torch.randn(1, 4, 8, 8)
+    halved = Bend("input", "ablate", {"amount": np.float32(0.5)}, channels=Channels(fraction=np.float32(1)))(x)
+    assert torch.allclose(halved, x / 2)
 
 
 def test_channels_that_do_not_exist_are_refused_by_name() -> None:

@@ -83,7 +83,7 @@ def test_every_sample_of_a_batch_has_its_own_amount(generator: StyleGAN2, ws: Te
 def test_arguments_that_do_not_fit_are_refused(generator: StyleGAN2, ws: Tensor, delta: Tensor) -> None:
     with pytest.raises(ValueError, match="delta"):
         generator.synthesis(ws, rewrites=[Rewrite(LAYER, delta[:, :3])])
-    with pytest.raises(ValueError, match="amount of a rewrite .* 2 values for a batch of 3"):
+    with pytest.raises(ValueError, match=r"amount of a rewrite .* 2 values for a batch of 3"):
         generator.synthesis(ws, rewrites=[Rewrite(LAYER, delta, torch.ones(2))])
     with pytest.raises(ValueError, match="amount"):
         Rewrite(LAYER, delta, float("nan"))
@@ -209,6 +209,13 @@ def test_deltas_come_back_from_their_file(generator: StyleGAN2, delta: Tensor, t
     loaded = load_deltas(tmp_path / "eyes.safetensors", generator)
     assert list(loaded) == [LAYER, "b8.torgb"]
     assert torch.equal(loaded[LAYER], delta)
+
+
+def test_one_delta_can_be_kept_for_several_layers(generator: StyleGAN2, tmp_path: Path) -> None:
+    same = torch.randn(generator.synthesis.b4.conv1.weight.shape)
+    save_deltas({"b4.conv1": same, "b8.conv1": same}, tmp_path / "twice.safetensors")
+    for delta in load_deltas(tmp_path / "twice.safetensors", generator).values():
+        assert torch.equal(delta, same)
 
 
 def test_files_that_hold_no_deltas_for_this_network_are_named(
