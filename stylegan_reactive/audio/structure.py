@@ -13,7 +13,7 @@ from scipy.spatial.distance import cdist
 
 from ..errors import PatchError
 from .chroma import fold, tuning
-from .clustering import laplacian_labels, novelty_labels
+from .clustering import laplacian_labels, novelty_labels, settle
 from .decode import RATE
 from .rhythm import Rhythm
 from .sections import Section
@@ -108,7 +108,7 @@ def find_sections(
     distance = _distances(chords, SAME_CHORD) + _distances(sounds, SAME_SOUND)
     change = _change(sounds, shortest)
     if method == "laplacian":
-        labels = laplacian_labels(distance, change, kinds, shortest)
+        labels = settle(distance, laplacian_labels(distance, change, kinds, shortest), shortest)
     else:
         labels = novelty_labels(distance, change, kinds, shortest)
     return _sections(labels, edges)
