@@ -162,7 +162,7 @@ def chroma(songs: Iterable[Song]) -> None:
 def rhythm(songs: Iterable[Song]) -> None:
     """F-measure of beats and downbeats within 70 ms, and by how much the beats are late."""
     print("\nBeats and downbeats, F within 70 ms; lag of the beats, median")
-    row("song", "metre", "beats", "lag in ms", "downbeats", "tempo, true | ours")
+    row("song", "metre, true | ours", "beats", "lag in ms", "downbeats (confidence)", "tempo, true | ours")
     for song in songs:
         if not song.truth.get("beats"):
             continue
@@ -174,10 +174,10 @@ def rhythm(songs: Iterable[Song]) -> None:
         metre = np.median(np.diff(np.searchsorted(beats, downbeats - 0.01)))
         row(
             song.path.stem,
-            f"{metre:.0f}",
+            f"{metre:.0f} | {analysis.beats_per_bar}",
             " | ".join(f"{mir_eval.beat.f_measure(beats, found):.3f}" for found in pair),
             " | ".join(f"{1000 * lag(beats, found):+.1f}" for found in pair),
-            f"{mir_eval.beat.f_measure(downbeats, analysis.downbeats):.3f} | -",
+            f"{mir_eval.beat.f_measure(downbeats, analysis.downbeats):.3f} ({analysis.bar_confidence:.2f}) | -",
             f"{60 / np.median(np.diff(beats)):.1f} | {analysis.tempo:.1f}",
         )
 
