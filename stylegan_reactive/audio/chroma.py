@@ -12,7 +12,6 @@ from fractions import Fraction
 
 import numpy as np
 
-from .moments import DELAY as DELAY
 from .moments import moments
 from .peaks import Peaks, spectral_peaks
 
@@ -113,7 +112,7 @@ def without_overtones(peaks: Peaks, fall: float = FALL, missing: float = MISSING
 
 
 def _shares(ratio: np.ndarray, fall: float, missing: float) -> np.ndarray:
-    """How strong a note is at a given multiple of its frequency, by how near that is to a partial: float32."""
+    """How strong a note is at a given multiple of its frequency: zero but near a partial; float32, the same shape."""
     share = np.zeros_like(ratio)
     for partial in range(1, OVERTONES + 1):
         strength = fall ** (partial - 1)

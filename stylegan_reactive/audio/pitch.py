@@ -99,7 +99,7 @@ class MelodyStream:
 
     def feed(self, magnitudes: np.ndarray) -> None:
         """Append float32 [windows, bins] of the grid ``PITCH``."""
-        peaks = spectral_peaks(magnitudes, LOWEST, HIGHEST)
+        peaks = spectral_peaks(magnitudes, min(LOWEST, self._low), max(HIGHEST, self._high))
         self._alone.append(self._strongest(peaks, FALL_ALONE))
         self._among.append(self._strongest(peaks, FALL_AMONG))
 
