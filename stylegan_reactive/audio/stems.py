@@ -18,7 +18,7 @@ from scipy import ndimage
 
 from ..errors import SongError
 from .decode import RATE, SongReader
-from .hpss import RINGING, SHARES, STRIKING, running_median
+from .hpss import SHARES, STRIKING, running_median
 from .spectrum import Grid
 
 PROXIES: Mapping[str, str] = {
@@ -34,6 +34,10 @@ BASS_BELOW = 200.0
 
 VOICE_BELOW = 6000.0
 """Hz. Above there are breath and sibilants, and the cymbals."""
+
+RINGING = 0.4
+"""Seconds of the median over time, which lets go what lasts for less than half of it: kicks and snares ring that long.
+Twice what ``hpss`` takes: a note that is cut there is still whole here."""
 
 TOLD_BY_TIME = STRIKING / 2
 """Hz. Below, the median over frequency reaches the end of the spectrum, and only time can tell a kick from a bass."""
@@ -65,8 +69,8 @@ RESERVED = ("mix", "harmonic", "percussive")
 class StemStream:
     """Weigh magnitude spectra that arrive in blocks, once for each stem that is asked for.
 
-    What rings is the median over a fifth of a second, at most so far away, so that so many windows wait until
-    what follows them is known. Memory does not grow.
+    What rings is the median over 0.4 seconds, at most half of that away, so that 0.4 seconds wait until what follows
+    them is known. Memory does not grow.
 
     Parameters
     ----------
