@@ -128,17 +128,19 @@ def best_runs(cost: np.ndarray, shortest: int) -> np.ndarray:
 def settle(distance: np.ndarray, labels: np.ndarray, shortest: int) -> np.ndarray:
     """Move each boundary by a bar where that brings the bars beside it to the group of the bar most like them.
 
-    Majorities and fills blur by a bar where a group ends; the bars themselves do not.
+    Majorities blur by a bar where a group ends; the bars themselves do not. They are compared with bars inside of
+    sections only: what they have in common with other first and last bars is a crash or a fill.
     """
     edges = np.concatenate([[0], np.flatnonzero(np.diff(labels)) + 1, [len(labels)]])
+    inside = np.ones(len(labels), dtype=bool)
+    inside[edges[:-1]] = inside[edges[1:] - 1] = False
     settled = edges.copy()
     for place in range(1, len(edges) - 1):
         edge = int(edges[place])
         costs = {0: 0.0}
         for move, bar, beyond in ((-1, edge - 1, edge), (1, edge, edge - 1)):
             own, other = labels[bar], labels[beyond]
-            far = np.abs(np.arange(len(labels)) - bar) > 1
-            to_own, to_other = distance[bar, far & (labels == own)], distance[bar, far & (labels == other)]
+            to_own, to_other = distance[bar, inside & (labels == own)], distance[bar, inside & (labels == other)]
             if len(to_own) and len(to_other):
                 costs[move] = float(to_other.min() - to_own.min())
         move = min(costs, key=lambda move: costs[move])

@@ -104,6 +104,19 @@ def test_sections_are_told_apart_by_their_chords_alone():
     assert [section.start for section in sections] == pytest.approx([8 * BAR * number for number in range(5)])
 
 
+def test_a_crash_does_not_move_a_boundary():
+    parts = {"A": {"chords": MINOR}, "B": {"chords": MAJOR}, "C": {"chords": SAD}}
+    song = play("ABACB", parts)
+    noise = np.random.default_rng(1).standard_normal(round(BAR * RATE)).astype(np.float32)
+    for section in (1, 2, 3, 4):
+        at = round(8 * BAR * section * RATE)
+        song[at : at + len(noise)] += 0.1 * noise * np.linspace(1, 0, len(noise), dtype=np.float32) ** 2
+    timbre, circle, duration = listen(song)
+    sections = find_sections(timbre, circle, steady(duration), duration)
+    assert form_of(sections) == "ABACB"
+    assert [section.start for section in sections] == pytest.approx([8 * BAR * number for number in range(5)])
+
+
 def test_sections_are_told_apart_by_their_instruments_alone():
     parts = {"A": {"chords": MINOR, "overtones": 2}, "B": {"chords": MINOR, "overtones": 12, "gain": 1.5}}
     timbre, circle, duration = listen(play("ABAB", parts))
