@@ -284,7 +284,8 @@ def _quarter_tones(low: float, high: float) -> np.ndarray:
     """Triangles a quarter-tone wide, or a bin where that is wider: float32 [bins, bands], each summing to one."""
     width = RATE / TIMING.window
     last = TIMING.window // 2
-    steps = np.arange(np.floor(PER_OCTAVE * np.log2(max(low, width) / width)), PER_OCTAVE * np.log2(high / width) + 1)
+    low, high = max(low, width), max(high, width)
+    steps = np.arange(np.floor(PER_OCTAVE * np.log2(low / width)), PER_OCTAVE * np.log2(high / width) + 1)
     centres = np.unique(np.clip(np.round(2.0 ** (steps / PER_OCTAVE)).astype(int), 1, last))
     inside = (centres >= low / width) & (centres <= high / width)
     if not inside.any():

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from stylegan_reactive.audio import DEFAULT_RECIPES, Recipe, analyse, bake
+from stylegan_reactive.audio import DEFAULT_RECIPES, Recipe, analyse, bake, features_of
 from stylegan_reactive.errors import PatchError
 
 NOTES = ["C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B"]
@@ -21,10 +21,69 @@ def test_default_recipes_make_the_envelopes_that_the_presets_read():
     assert {recipe.name for recipe in DEFAULT_RECIPES} == {f"audio_{name}" for name in names}
 
 
+CHAIN = [
+    {"step": "delay", "seconds": 0.1},
+    {"step": "gate", "threshold": 0.2, "hysteresis": 0.1, "hold": 0.0},
+    {"step": "expand", "threshold": 0.5, "ratio": 2.0, "knee": 6.0},
+    {"step": "follower", "attack": 0.02, "hold": 0.1, "release": 0.3},
+    {"step": "normalise", "percentile": 90.0},
+]
+
+
 def test_recipes_survive_json():
-    for made in (*DEFAULT_RECIPES, Recipe("mine", "kick", smooth=0.1, future=0.5, power=2, gain=1.5, release=0.3)):
+    made_here = (
+        Recipe("mine", "kick", smooth=0.1, future=0.5, power=2, gain=1.5, release=0.3),
+        Recipe.from_dict({"name": "chain", "feature": "percussive:onset@60-250", "steps": CHAIN}),
+        Recipe("bare", "drums:rms~2"),
+    )
+    for made in (*DEFAULT_RECIPES, *made_here):
         assert Recipe.from_dict(json.loads(json.dumps(made.to_dict()))) == made
     assert Recipe.from_dict({"name": "short", "feature": "rms"}) == Recipe("short", "rms")
+
+
+def test_the_short_form_of_older_files_becomes_the_same_chain():
+    old = {"name": "a", "feature": "rms", "smooth": 0.2, "future": 0.3, "renormalise": True}
+    old |= {"power": 2.0, "gain": 1.5, "release": 0.4}
+    chain = [step["step"] for step in Recipe.from_dict(old).to_dict()["steps"]]
+    assert [name for name in chain if name not in ("release", "follower")] == [
+        "gaussian",
+        "normalise",
+        "power",
+        "gain_and_clip",
+    ]
+    assert chain[-1] in ("release", "follower")
+    assert Recipe.from_dict({**old, "smooth": 0, "renormalise": False, "power": 1, "gain": 1, "release": 0}).steps == ()
+
+
+def test_steps_are_taken_in_their_order(builtin_song):
+    analysis = analyse(builtin_song, 30, ["rms"])
+    halve = {"step": "gain_and_clip", "gain": 0.5, "low": 0.0, "high": 1.0}
+    cut = {"step": "gain_and_clip", "gain": 1.0, "low": 0.0, "high": 0.4}
+    first_cut, first_halved = (
+        bake(analysis, Recipe.from_dict({"name": "a", "feature": "rms", "steps": steps}))
+        for steps in ([cut, halve], [halve, cut])
+    )
+    assert first_cut.max() == pytest.approx(0.2)
+    assert first_halved.max() == pytest.approx(0.4)
+
+
+def test_a_chain_of_any_steps_gives_an_envelope_between_zero_and_one(builtin_song):
+    made = Recipe.from_dict({"name": "chain", "feature": "percussive:onset@60-250", "steps": CHAIN})
+    envelope = bake(analyse(builtin_song, 30, features_of([made])), made)
+    assert envelope.dtype == np.float32
+    assert envelope.min() >= 0.0
+    assert envelope.max() == 1.0
+
+
+def test_recipes_tell_what_must_be_listened_for_and_each_thing_once():
+    made = [Recipe("a", "chroma.1"), Recipe("b", "chroma.2"), Recipe("c", "mix:rms@60-250"), Recipe("d", "rms@60-250")]
+    assert features_of(made) == ("chroma", "rms@60-250")
+
+
+def test_a_recipe_whose_part_this_song_lacks_says_so(write_song):
+    analysis = analyse(write_song(np.zeros(44100, np.float32)), 30, ["sections"])
+    with pytest.raises(PatchError, match=r"“a”.*sections\.9"):
+        bake(analysis, Recipe("a", "sections.9"))
 
 
 @pytest.mark.parametrize(
@@ -32,6 +91,12 @@ def test_recipes_survive_json():
     [
         ({"name": "a", "feature": "tuba"}, "no feature “tuba”"),
         ({"name": "a", "feature": "chroma.12"}, "no feature"),
+        ({"name": "a", "feature": "chroma"}, "several columns"),
+        ({"name": "a", "feature": "onset@9-3"}, "low to high"),
+        ({"name": "a", "feature": "kick", "steps": 3}, "“a”"),
+        ({"name": "a", "feature": "kick", "steps": [{"step": "paint"}]}, "“a”.*paint"),
+        ({"name": "a", "feature": "kick", "steps": [{"step": "release", "hours": 1}]}, "“a”"),
+        ({"name": "a", "feature": "kick", "steps": [{"step": "delay", "seconds": -1}]}, "“a”.*-1"),
         ({"name": "a", "feature": "kick", "colour": 1}, "“colour” is unknown"),
         ({"feature": "kick"}, "has no name"),
         ({"name": "a"}, "has no feature"),
