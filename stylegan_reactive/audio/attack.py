@@ -10,6 +10,8 @@ belongs to it, so that it is never seen before it sounds.
 
 import numpy as np
 
+from .collecting import Collected
+
 SLICE = 24
 """Samples in one slice: 0.54 ms. All other lengths are in slices."""
 
@@ -47,7 +49,7 @@ BEGINNING = 0.81
 """Lengths of the rise by which a gradual attack begins before its first sign: a rise as the square of time is at a
 tenth after 0.32 and at a half after 0.71 of its length, and 0.32 / (0.71 - 0.32) is 0.81."""
 
-CHUNK = 4096
+CHUNK = 512
 """Attacks that are dated at once, so that memory does not grow with the song."""
 
 
@@ -56,18 +58,18 @@ class DifferenceStream:
 
     def __init__(self) -> None:
         self._waiting = np.zeros(1, np.float32)
-        self._parts: list[np.ndarray] = []
+        self._kept = Collected()
 
     def feed(self, samples: np.ndarray) -> None:
         """Append float32 [samples]."""
         sound = np.concatenate([self._waiting, samples])
         whole = (len(sound) - 1) // SLICE * SLICE
         self._waiting = sound[whole:]
-        self._parts.append(np.square(np.diff(sound[: whole + 1])).reshape(-1, SLICE).sum(axis=1))
+        self._kept.add(np.square(np.diff(sound[: whole + 1])).reshape(-1, SLICE).sum(axis=1))
 
     def result(self) -> np.ndarray:
         """Energy of each slice: float32 [slices]. A rest shorter than a slice is left out."""
-        return np.concatenate([*self._parts, np.zeros(0, np.float32)])
+        return self._kept.result()
 
 
 def date_attacks(centres: np.ndarray, energy: np.ndarray) -> np.ndarray:
@@ -93,8 +95,9 @@ def _date(centres: np.ndarray, energy: np.ndarray) -> np.ndarray:
     rows = np.arange(len(centres))[:, None]
     first = BACKGROUND[0]
     place = (centres // SLICE)[:, None] + np.arange(-first, LATEST + CREST + 1)  # [attacks, slices]
-    padded = np.append(energy, np.float32(0.0))
-    heard = padded[np.where((place >= 0) & (place < len(energy)), place, len(energy))]
+    inside = (place >= 0) & (place < len(energy))
+    heard = np.zeros(place.shape, np.float32)
+    heard[inside] = energy[place[inside]]
 
     tries = np.arange(first - EARLIEST, first + LATEST + 1)
     after = np.max([heard[:, tries + step] for step in range(AHEAD)], axis=0)
