@@ -184,7 +184,10 @@ def _separate_into(folder: Path, song: Path, network: Network, tell: Callable[[f
         reader = stack.enter_context(SongReader(song))
         sound = ((block - mean) / deviation for block in _stereo(reader, network.rate))
         first = 0.05 if network.standardises else 0.0
-        for stems in overlap_add(sound, network, lambda: tell(first + (1 - first) * reader.progress)):
+        total, done = reader.expected_samples / reader.rate * network.rate, 0
+        for stems in overlap_add(sound, network):
+            done += stems.shape[2]
+            tell(first + (1 - first) * min(1.0, done / total))
             if not np.isfinite(stems).all():
                 raise SongError("The network's stems hold values that are not numbers. Choose other weights.")
             for output, stem in zip(outputs, stems, strict=True):
@@ -216,15 +219,13 @@ def _stereo(reader: SongReader, rate: int) -> Iterator[np.ndarray]:
         yield resampler.resample_chunk(np.zeros((0, 2), np.float32), last=True).T
 
 
-def overlap_add(sound: Iterator[np.ndarray], network: Network, tell: Callable[[], None]) -> Iterator[np.ndarray]:
+def overlap_add(sound: Iterator[np.ndarray], network: Network) -> Iterator[np.ndarray]:
     """Put a sound through a network segment by segment.
 
     Parameters
     ----------
     sound
         Blocks of any length: float32 [2, samples].
-    tell
-        Called before each segment.
 
     Yields
     ------
@@ -248,7 +249,6 @@ def overlap_add(sound: Iterator[np.ndarray], network: Network, tell: Callable[[]
                 have += block.shape[1]
         waiting = np.concatenate(blocks, axis=1)
         ended = ended and have <= length
-        tell()
         heard = min(have, length)
         segment = np.zeros((2, length), np.float32)
         segment[:, :heard] = waiting[:, :heard]
