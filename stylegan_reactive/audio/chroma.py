@@ -12,6 +12,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from .collecting import Collected
 from .moments import moments
 from .peaks import Peaks, spectral_peaks
 
@@ -62,16 +63,16 @@ class PitchStream:
     """
 
     def __init__(self) -> None:
-        self._parts: list[np.ndarray] = []
+        self._kept = Collected(CLASSES * STEPS)
 
     def feed(self, magnitudes: np.ndarray) -> None:
         """Append float32 [windows, bins] of the grid ``PITCH``."""
         if len(magnitudes):
-            self._parts.append(place_on_circle(without_overtones(spectral_peaks(magnitudes, LOWEST, HIGHEST))[0]))
+            self._kept.add(place_on_circle(without_overtones(spectral_peaks(magnitudes, LOWEST, HIGHEST))[0]))
 
     def result(self) -> np.ndarray:
         """Strength around the pitch circle, C first, in fifths of a semitone: float32 [windows, 60]."""
-        return np.concatenate(self._parts) if self._parts else np.zeros((0, CLASSES * STEPS), np.float32)
+        return self._kept.result()
 
 
 def without_overtones(peaks: Peaks, fall: float = FALL, missing: float = MISSING) -> tuple[Peaks, np.ndarray]:

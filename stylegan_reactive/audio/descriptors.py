@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from .collecting import Collected
 from .decode import RATE
 from .spectrum import Grid
 
@@ -47,18 +48,18 @@ class CentroidStream:
         self._bins = grid.bins(*(band or EVERYTHING))
         frequencies = np.arange(grid.window // 2 + 1, dtype=np.float32) * np.float32(RATE / grid.window)
         self._sums = np.stack([frequencies, np.ones_like(frequencies)], axis=1)[self._bins]
-        self._parts: list[np.ndarray] = []
+        self._kept = Collected()
 
     def feed(self, magnitudes: np.ndarray) -> None:
         """Append float32 [windows, bins]."""
         heard = magnitudes[:, self._bins]
         weighed, total = (heard @ self._sums).T
         sounds = heard.max(axis=1, initial=0.0) > SILENCE
-        self._parts.append(np.where(sounds, weighed / np.where(sounds, total, 1.0), np.float32(np.nan)))
+        self._kept.add(np.where(sounds, weighed / np.where(sounds, total, 1.0), np.float32(np.nan)))
 
     def result(self) -> np.ndarray:
         """Hz: float32 [windows]; zero if the whole song is silent."""
-        return keep_in_silence(np.concatenate([*self._parts, np.zeros(0, np.float32)]))
+        return keep_in_silence(self._kept.result())
 
 
 class FlatnessStream:
@@ -69,7 +70,7 @@ class FlatnessStream:
 
     def __init__(self, grid: Grid, band: tuple[float, float] | None = None) -> None:
         self._bins = grid.bins(*(band or EVERYTHING))
-        self._parts: list[np.ndarray] = []
+        self._kept = Collected()
 
     def feed(self, magnitudes: np.ndarray) -> None:
         """Append float32 [windows, bins]."""
@@ -77,11 +78,11 @@ class FlatnessStream:
         sounds = heard.max(axis=1, initial=0.0) > SILENCE
         power = np.square(heard) + np.float32(1e-20)
         flatness = np.exp(np.log(power).mean(axis=1)) / power.mean(axis=1)
-        self._parts.append(np.where(sounds, flatness, np.float32(0.0)).astype(np.float32))
+        self._kept.add(np.where(sounds, flatness, np.float32(0.0)).astype(np.float32))
 
     def result(self) -> np.ndarray:
         """Share: float32 [windows], 0 to 1; zero in silence."""
-        return np.concatenate([*self._parts, np.zeros(0, np.float32)])
+        return self._kept.result()
 
 
 class FluxStream:
@@ -90,7 +91,7 @@ class FluxStream:
     def __init__(self, grid: Grid, band: tuple[float, float] | None = None) -> None:
         self._bins = grid.bins(*(band or EVERYTHING))
         self._before = np.zeros((COMPARED, self._bins.stop - self._bins.start), np.float32)
-        self._parts: list[np.ndarray] = []
+        self._kept = Collected()
 
     def feed(self, magnitudes: np.ndarray) -> None:
         """Append float32 [windows, bins]."""
@@ -98,12 +99,12 @@ class FluxStream:
         rise = np.maximum(heard[COMPARED:] - heard[:-COMPARED], 0.0).sum(axis=1)
         total = heard[COMPARED:].sum(axis=1)
         sounds = heard[COMPARED:].max(axis=1, initial=0.0) > SILENCE
-        self._parts.append(np.where(sounds, rise / np.where(sounds, total, 1.0), np.float32(0.0)))
+        self._kept.add(np.where(sounds, rise / np.where(sounds, total, 1.0), np.float32(0.0)))
         self._before = heard[-COMPARED:]
 
     def result(self) -> np.ndarray:
         """Share: float32 [windows], 0 to 1; zero in silence."""
-        return np.concatenate([*self._parts, np.zeros(0, np.float32)])
+        return self._kept.result()
 
 
 class ContrastStream:
@@ -111,7 +112,7 @@ class ContrastStream:
 
     def __init__(self, grid: Grid, band: tuple[float, float] | None = None) -> None:
         self._octaves = [grid.bins(low, high) for low, high in pairwise(OCTAVES)]
-        self._parts: list[np.ndarray] = []
+        self._kept = Collected(len(self._octaves))
 
     def feed(self, magnitudes: np.ndarray) -> None:
         """Append float32 [windows, bins]."""
@@ -124,11 +125,11 @@ class ContrastStream:
             valley, peak = ordered[:, :few].mean(axis=1), ordered[:, count - few :].mean(axis=1)
             floor = np.float32(SILENCE / 100)
             contrast[:, column] = 20.0 * np.log10((peak + floor) / (valley + floor))
-        self._parts.append(contrast)
+        self._kept.add(contrast)
 
     def result(self) -> np.ndarray:
         """Decibels: float32 [windows, 7], the lowest octave first; zero in silence."""
-        return np.concatenate([*self._parts, np.zeros((0, len(self._octaves)), np.float32)])
+        return self._kept.result()
 
 
 def keep_in_silence(values: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 from scipy import signal
 
+from .collecting import Collected
 from .decode import RATE
 from .framing import trailing_mean
 from .spectrum import Grid
@@ -36,7 +37,7 @@ class EnergyStream:
         self._filter = _band_filter(band)
         self._state = None if self._filter is None else np.zeros((len(self._filter), 2))
         self._waiting = np.zeros(0, np.float32)
-        self._parts: list[np.ndarray] = []
+        self._kept = Collected()
 
     def feed(self, samples: np.ndarray) -> None:
         """Append float32 [samples]."""
@@ -46,11 +47,12 @@ class EnergyStream:
         sound = np.concatenate([self._waiting, samples])
         whole = len(sound) // SLICE * SLICE
         self._waiting = sound[whole:]
-        self._parts.append(np.square(sound[:whole]).reshape(-1, SLICE).sum(axis=1))
+        self._kept.add(np.square(sound[:whole]).reshape(-1, SLICE).sum(axis=1))
 
     def result(self) -> np.ndarray:
         """Energy of each slice of the song: float32 [slices]; the last slice may be shorter."""
-        return np.concatenate([*self._parts, [np.square(self._waiting).sum()]]).astype(np.float32)
+        self._kept.add(np.square(self._waiting).sum(keepdims=True))
+        return self._kept.result()
 
 
 class SpectrumEnergyStream:
@@ -66,15 +68,15 @@ class SpectrumEnergyStream:
 
     def __init__(self, grid: Grid, band: Band | None = None) -> None:
         self._bins = grid.bins(*(band or (0.0, RATE)))
-        self._parts: list[np.ndarray] = []
+        self._kept = Collected()
 
     def feed(self, magnitudes: np.ndarray) -> None:
         """Append float32 [windows, bins]."""
-        self._parts.append(np.square(magnitudes[:, self._bins]).sum(axis=1))
+        self._kept.add(np.square(magnitudes[:, self._bins]).sum(axis=1))
 
     def result(self) -> np.ndarray:
         """Sum of the squared magnitudes of each window: float32 [windows]."""
-        return np.concatenate([*self._parts, np.zeros(0, np.float32)])
+        return self._kept.result()
 
 
 def rms_envelope(

@@ -22,6 +22,7 @@ import numpy as np
 from scipy import ndimage
 
 from .attack import date_attacks
+from .collecting import Collected
 from .decode import RATE
 from .drums import DRUMS, EDGES, share_out
 from .spectrum import TIMING
@@ -108,18 +109,18 @@ class AttackStream:
     def __init__(self, low: float = LOWEST, high: float = HIGHEST) -> None:
         self._weights = _quarter_tones(low, high)
         self._before = np.zeros((COMPARED, self._weights.shape[1]), np.float32)
-        self._parts: list[np.ndarray] = []
+        self._kept = Collected()
 
     def feed(self, magnitudes: np.ndarray) -> None:
         """Append float32 [windows, bins]."""
         level = np.concatenate([self._before, np.cbrt(magnitudes @ self._weights)])
         before = ndimage.maximum_filter1d(level[:-COMPARED], 3, axis=1, mode="nearest")
-        self._parts.append(np.maximum(level[COMPARED:] - before, 0.0).mean(axis=1))
+        self._kept.add(np.maximum(level[COMPARED:] - before, 0.0).mean(axis=1))
         self._before = level[-COMPARED:]
 
     def result(self) -> np.ndarray:
         """Flux of each window: float32 [windows]."""
-        return np.concatenate([*self._parts, np.zeros(0, np.float32)])
+        return self._kept.result()
 
 
 class NoveltyStream:
@@ -135,7 +136,7 @@ class NoveltyStream:
             bins = TIMING.bins(low, high)
             self._averages[bins, band] = 1.0 / (bins.stop - bins.start)
         self._around = np.zeros((ATTACK // 2, len(EDGES) - 1), np.float32)  # of the windows that are not yet shared out
-        self._parts: dict[str, list[np.ndarray]] = {name: [] for name in ("onset", *DRUMS)}
+        self._kept = {name: Collected() for name in ("onset", *DRUMS)}
 
     def feed(self, magnitudes: np.ndarray, struck: np.ndarray | None = None) -> None:
         """Append spectra.
@@ -151,13 +152,13 @@ class NoveltyStream:
         levels = np.concatenate([self._before, np.stack(both, axis=1)])  # [windows, all and struck, sub-bands]
         rise = np.maximum(levels[COMPARED:] - levels[:-COMPARED], 0.0)
         self._before = levels[-COMPARED:]
-        self._parts["onset"].append(rise[:, 0].sum(axis=1))
+        self._kept["onset"].add(rise[:, 0].sum(axis=1))
         self._share_out(rise[:, 1])
 
     def result(self) -> Novelty:
         """Return the novelty of everything that was fed."""
         self._share_out(np.zeros((ATTACK // 2, len(EDGES) - 1), np.float32))
-        values = {name: np.concatenate([*parts, np.zeros(0, np.float32)]) for name, parts in self._parts.items()}
+        values = {name: kept.result() for name, kept in self._kept.items()}
         return Novelty(values, TIMING.centres(len(values["onset"])))
 
     def _share_out(self, rise: np.ndarray) -> None:
@@ -172,7 +173,7 @@ class NoveltyStream:
             return
         whole = sum(around[step : step + count] for step in range(ATTACK)) / np.float32(ATTACK)
         for name, share in share_out(whole).items():
-            self._parts[name].append(share)
+            self._kept[name].add(share)
         self._around = around[count:]
 
 

@@ -15,6 +15,7 @@ from fractions import Fraction
 import numpy as np
 from scipy import signal
 
+from .collecting import Collected
 from .framing import trailing_mean
 
 MOMENTARY, SHORT_TERM = 0.4, 3.0
@@ -69,7 +70,7 @@ class WeightedEnergyStream:
         self._state = np.zeros((2, 2, channels))
         self._weights = channel_weights(channels)
         self._waiting = np.zeros(0)
-        self._parts: list[np.ndarray] = []
+        self._kept = Collected()
 
     def feed(self, block: np.ndarray) -> None:
         """Append float32 [samples, channels]."""
@@ -79,14 +80,13 @@ class WeightedEnergyStream:
         energy = np.concatenate([self._waiting, np.square(heard) @ self._weights])
         whole = len(energy) // self._slice * self._slice
         self._waiting = energy[whole:]
-        self._parts.append(energy[:whole].reshape(-1, self._slice).mean(axis=1).astype(np.float32))
+        self._kept.add(energy[:whole].reshape(-1, self._slice).mean(axis=1))
 
     def result(self) -> WeightedEnergy:
         """Return what was heard. A rest shorter than a slice is left out, unless it is all."""
-        parts = self._parts
-        if len(self._waiting) and not any(len(part) for part in parts):
-            parts = [self._waiting.mean(keepdims=True).astype(np.float32)]
-        return WeightedEnergy(np.concatenate([*parts, np.zeros(0, np.float32)]), self._slice, self._rate)
+        if len(self._waiting) and not len(self._kept):
+            self._kept.add(self._waiting.mean(keepdims=True))
+        return WeightedEnergy(self._kept.result(), self._slice, self._rate)
 
 
 def loudness_envelope(energy: WeightedEnergy, fps: Fraction, frames: int, *, seconds: float = MOMENTARY) -> np.ndarray:

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from .collecting import Collected
 from .decode import RATE
 from .spectrum import TIMING
 
@@ -44,7 +45,7 @@ class TimbreStream:
             bins = TIMING.bins(low, high)
             self._averages[bins, band] = 1.0 / (bins.stop - bins.start)
         self._waiting = np.zeros((0, TIMING.window // 2 + 1), np.float32)
-        self._parts: list[np.ndarray] = []
+        self._kept = Collected(BANDS)
 
     def feed(self, magnitudes: np.ndarray) -> None:
         """Append float32 [windows, bins]."""
@@ -52,11 +53,11 @@ class TimbreStream:
         whole = len(windows) // TOGETHER * TOGETHER
         self._waiting = windows[whole:].copy()
         energy = np.square(windows[:whole]).reshape(-1, TOGETHER, windows.shape[1]).mean(axis=1)
-        self._parts.append(energy @ self._averages)
+        self._kept.add(energy @ self._averages)
 
     def result(self) -> np.ndarray:
         """Mean square of each band: float32 [slices, 24]. A rest shorter than a slice is left out."""
-        return np.concatenate([*self._parts, np.zeros((0, BANDS), np.float32)])
+        return self._kept.result()
 
 
 def timbre_edges(count: int) -> np.ndarray:
