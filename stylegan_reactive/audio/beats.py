@@ -190,16 +190,31 @@ def steady_grid(beats: np.ndarray, gain: np.ndarray) -> np.ndarray | None:
     numbers = np.arange(np.round((beats[0] - offset) / period), np.round((beats[-1] - offset) / period) + 1)
     grid = offset + period * numbers
     grid = grid[(grid >= 0.0) & (grid < len(gain) / STEPS)]
-    off = np.abs(np.mod((beats - offset) / period * 2 + 0.5, 1.0) - 0.5) / 2  # beats away from the next half beat
+    return grid if len(grid) > 1 and _explains(grid, beats, gain) else None
+
+
+def _explains(grid: np.ndarray, beats: np.ndarray, gain: np.ndarray) -> bool:
+    """Whether even beats explain nearly as much as free ones, which then have only lost their way.
+
+    They may have gone over to the middle between the beats for a while, but not to another tempo.
+    """
+    phase = np.interp(beats, grid, 2.0 * np.arange(len(grid)))
+    away = np.abs(phase - np.round(phase)) / 2 > ON_BEAT
+    run = min(LOST, len(away))
+    for_long = np.convolve(away, np.ones(run), "valid").max() > run - 1
     explained = strongest_near(gain, grid, 1).sum() / max(strongest_near(gain, beats, 1).sum(), 1e-9)
-    return grid if explained > STEADY_GAIN and np.mean(off < 0.08) > STEADY_BEATS else None
+    return bool(explained > STEADY_GAIN and away.mean() < STRAY and not for_long)
 
 
 LEAST_BEATS = 16
 """With fewer, nobody can say that the tempo does not change."""
 
-STEADY_GAIN, STEADY_BEATS = 0.7, 0.88
-"""Shares of the gain and of the beats that a grid of one tempo has to explain."""
+STEADY_GAIN, STRAY = 0.7, 0.12
+"""Share of the gain that even beats have to explain, and share of the free ones that may lie elsewhere."""
+
+ON_BEAT, LOST = 0.08, 10
+"""Share of a beat that still counts as on it, or on the middle; and beats away from both after which the tempo itself
+must have changed."""
 
 
 def fit_line(

@@ -87,11 +87,13 @@ def follow_further(chosen: Candidate, sound: Sound) -> np.ndarray:
     gain = support(sound.everything, np.maximum(sound.kick, sound.snare))
     tempo = 60.0 / float(np.median(np.diff(chosen.beats)))
     further = track(gain, tempo / WIDE_REACH, tempo * WIDE_REACH)
-    if len(further) < 2:
-        return chosen.beats
     here, there = (strongest_near(gain, beats, 1).sum() for beats in (chosen.beats, further))
-    same = np.abs(further - _nearest(chosen.beats, further)) < ON_TIME
-    return further if there > here and same.mean() > 0.5 else chosen.beats
+    return further if len(further) > 1 and there > here and _agree(further, chosen.beats) > 0.5 else chosen.beats
+
+
+def _agree(beats: np.ndarray, others: np.ndarray) -> float:
+    """Share of beats that lie on others."""
+    return float(np.mean(np.abs(beats - _nearest(others, beats)) < ON_TIME))
 
 
 def _nearest(times: np.ndarray, to: np.ndarray) -> np.ndarray:

@@ -142,6 +142,16 @@ def test_a_sudden_change_of_tempo_is_followed(band: Band) -> None:
     assert np.abs(steps[-30:-4] - 118).max() < 3
 
 
+def test_beats_go_on_after_a_breath(band: Band) -> None:
+    tempi = np.full(72, 110.0)
+    tempi[55] = 80.0  # the last chorus comes a third of a beat late
+    beats = beats_at(tempi)
+    rhythm = hear(band(beats))
+    last = beats[60:]
+    assert max(np.abs(rhythm.beats - beat).min() for beat in last) < 0.03
+    assert agreement(beats, rhythm.beats) >= 0.95
+
+
 def test_count_is_found_again_after_a_bar_of_two(band: Band, drum_loop) -> None:
     beats = even_beats(120, 66)
     song = band(beats[:34])
