@@ -26,6 +26,7 @@ from stylegan_reactive.errors import CheckpointError
 from stylegan_reactive.generator import StyleGAN2, StyleGAN2Config, load_generator
 from stylegan_reactive.generator.__main__ import main
 from stylegan_reactive.generator.base import Generator
+from stylegan_reactive.generator.formats.tensors import Tensors
 from stylegan_reactive.generator.mapping import MappingConfig
 
 SHARED = Path(os.environ.get("SGR_SHARED", Path(__file__).resolve().parents[3] / "shared"))
@@ -495,3 +496,54 @@ def test_a_training_file_of_rosinality_gives_its_average_network(tmp_path: Path)
     torch.save(content, path)
     with pytest.raises(CheckpointError, match=r"convs\.1\.conv\.weight"):
         load_generator(path)
+
+
+def rosinality_shapes(channels: int, levels: int) -> dict[str, tuple[int, ...]]:
+    """The tensors of such a network whose widths are all alike."""
+    shapes: dict[str, tuple[int, ...]] = {"input.input": (1, channels, 4, 4)}
+    for index in (1, 2):
+        shapes |= {f"style.{index}.weight": (channels, channels), f"style.{index}.bias": (channels,)}
+    layers = ["conv1", *(f"convs.{index}" for index in range(2 * levels))]
+    colours = ["to_rgb1", *(f"to_rgbs.{index}" for index in range(levels))]
+    for name in layers:
+        shapes |= {f"{name}.conv.weight": (1, channels, channels, 3, 3), f"{name}.noise.weight": (1,)}
+        shapes[f"{name}.activate.bias"] = (channels,)
+    for name in colours:
+        shapes |= {f"{name}.conv.weight": (1, 3, channels, 1, 1), f"{name}.bias": (1, 3, 1, 1)}
+    for name in layers + colours:
+        shapes[f"{name}.conv.modulation.weight"] = (channels, channels)
+        shapes[f"{name}.conv.modulation.bias"] = (channels,)
+    return shapes
+
+
+@pytest.mark.parametrize("kind", ["own", "shared", "expanded"])
+def test_a_small_file_whose_tensors_are_views_of_the_same_numbers_is_refused(tmp_path: Path, kind: str) -> None:
+    taps = torch.tensor([1.0, 3, 3, 1])
+    storage = torch.randn(9 * 200 * 200).half()
+    content = {"convs.0.conv.blur.kernel": torch.outer(taps, taps) / 16}
+    for name, shape in rosinality_shapes(200, 4).items():
+        view = storage[: math.prod(shape)].view(shape)
+        if kind == "expanded" and name.endswith("conv.weight"):
+            view = storage[:1].expand(shape)  # every stride is 0
+        content[name] = view.clone() if kind == "own" else view
+    path = tmp_path / "network.pt"
+    torch.save({"g_ema": content}, path)
+    if kind == "own":
+        assert load_generator(path).resolution == (64, 64)
+        return
+    assert path.stat().st_size < 1 << 20
+    with pytest.raises(CheckpointError, match=r"network\.pt: its tensors are views of the same numbers"):
+        load_generator(path)
+
+
+def test_numpy_arrays_of_the_same_numbers_are_refused(tmp_path: Path) -> None:
+    numbers = np.zeros(1 << 18, np.float32)
+    views = {f"view{index}": numbers[index:] for index in range(8)}
+    tensors = Tensors(tmp_path / "network.pkl", views)
+    for index in range(3):
+        tensors.take(f"view{index}")
+    with pytest.raises(CheckpointError, match="view3"):
+        tensors.take("view3")
+    tensors = Tensors(tmp_path / "network.pkl", {name: value.copy() for name, value in views.items()})
+    for name in views:
+        tensors.take(name)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from ...errors import CheckpointError
 from ..base import Generator
 
 NUMBERS = (Tensor, np.ndarray, float)  # TensorFlow's files hold single numbers as such
+MOST_COPIES = 2  # a network may share a few of its tensors
+SMALL = 1 << 20  # bytes that any file may come to
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class Tensors:
         self.prefix = prefix
         self.mapping = dict(mapping)
         self.left = {name for name, value in self.mapping.items() if isinstance(value, NUMBERS)}
+        self.allowed = SMALL + MOST_COPIES * held_bytes(self.mapping.values())
 
     def __contains__(self, name: str) -> bool:
         return self.has(name)
@@ -101,7 +104,8 @@ class Tensors:
         Raises
         ------
         CheckpointError
-            If it is missing, has another shape, or does not hold finite numbers.
+            If it is missing, has another shape, or does not hold finite numbers; or if all that was taken is much more
+            than the file holds, because many tensors are views of the same numbers.
         """
         found = self.shape(name) if shape is None or self.has(name) else None
         if found is None:
@@ -119,6 +123,12 @@ class Tensors:
             raise self.error(
                 f"its tensor {self.prefix}{name} holds values of type {str(value.dtype)[6:]}; floating-point "
                 "numbers were expected"
+            )
+        self.allowed -= value.numel() * value.element_size()
+        if self.allowed < 0:
+            raise self.error(
+                "its tensors are views of the same numbers: with "
+                f"{self.prefix}{name} they come to far more than the file holds. Save it with numbers of their own"
             )
         tensor = value.detach().to(torch.float32, copy=True, memory_format=torch.contiguous_format)
         if not is_finite(tensor):
@@ -145,6 +155,28 @@ class Tensors:
     def error(self, reason: str) -> CheckpointError:
         """What to raise for this file; the reason is a sentence without its full stop."""
         return CheckpointError(f"{self.path}: {reason}; or choose another file.")
+
+
+def held_bytes(values: Iterable[Any]) -> int:
+    """How many bytes of memory the numbers of tensors and arrays lie in; what several are views of counts once."""
+    total = end = 0
+    for first, last in sorted(span(value) for value in values if isinstance(value, Tensor | np.ndarray)):
+        total += max(0, last - max(first, end))
+        end = max(end, last)
+    return total
+
+
+def span(value: Tensor | np.ndarray) -> tuple[int, int]:
+    """The addresses of the first byte of a tensor or array and of that after its last."""
+    if isinstance(value, Tensor):
+        address, size = value.data_ptr(), value.element_size()
+        strides = tuple(step * size for step in value.stride())
+    else:
+        address, size, strides = value.__array_interface__["data"][0], value.itemsize, value.strides
+    if 0 in value.shape:
+        return address, address
+    reach = [(length - 1) * step for length, step in zip(value.shape, strides, strict=True)]
+    return address + sum(way for way in reach if way < 0), address + sum(way for way in reach if way > 0) + size
 
 
 def is_finite(tensor: Tensor) -> bool:
