@@ -175,6 +175,10 @@ class SynthesisNetwork(nn.Module):
         for layer in controls.rewrites:
             if layer not in known:
                 raise ValueError(f"a rewrite of layer {layer!r}: the layers with a weight are {', '.join(known)}")
+        if ("input", "input") in controls.bends and "input" not in self.weighted_layers:
+            raise ValueError(
+                'a bend at the input side of "input": the learned constant reads nothing; use side "output"'
+            )
         if len(ws) > 1 and controls.weights_differ:
             return self.run_one_by_one(ws, noise, controls, canvas, stop, transform)
         controls.margins = self.margins() if controls.bends else {}

@@ -168,3 +168,15 @@ def test_values_for_another_number_of_pictures_are_refused(network: Generator, w
             network.synthesis(ws, bends=bends, rewrites=rewrites)
     with pytest.raises(ValueError, match="ws has shape"):
         network.synthesis(ws[:0])
+
+
+def test_a_bend_before_the_first_layer_acts_or_is_refused(network: Generator, ws: torch.Tensor) -> None:
+    bend = Bend("input", "multiply", {"factor": 0.3}, side="input")
+    if network.architecture == "stylegan3":
+        assert not torch.allclose(network.synthesis(ws, bends=[bend]), network.synthesis(ws))
+    else:
+        for paint in (network.synthesis, network.features):
+            with pytest.raises(ValueError, match='reads nothing; use side "output"'):
+                paint(ws, bends=[bend])
+    after = Bend("input", "multiply", {"factor": 0.3})
+    assert not torch.allclose(network.synthesis(ws, bends=[after]), network.synthesis(ws))
