@@ -9,6 +9,7 @@ course of the beats is straight as long as it can be.
 import numpy as np
 from scipy import linalg
 
+from ..errors import SongError
 from .beats import fit_line
 
 NEAR = 0.05
@@ -28,6 +29,9 @@ DRIFT_SPAN = 4
 
 LATE = 0.5
 """Weight of dates behind the beat: a bass or a bow may speak late, but nothing sounds before it is played."""
+
+TAP_JITTER = 0.03
+"""Standard deviation in seconds of a finger's taps."""
 
 ROUNDS = 25
 """Of reweighted least squares."""
@@ -93,7 +97,7 @@ def straighten(dates: np.ndarray, weights: np.ndarray, *, steady: bool) -> np.nd
         pull[dates > course] *= LATE
         bend = np.abs(np.diff(course, 2))
         course = _solve(dates, pull, 1.0 / (drift * np.maximum(bend, drift / 10)))
-    return course if np.all(np.diff(course) > 0.0) else np.maximum.accumulate(dates)
+    return np.maximum.accumulate(course) + 1e-9 * np.arange(count)  # rising, even where dates contradict each other
 
 
 def _drift(dates: np.ndarray) -> float:
@@ -116,3 +120,28 @@ def _solve(dates: np.ndarray, pull: np.ndarray, stiffness: np.ndarray) -> np.nda
     bands[1, 2:] -= 2.0 * stiffness
     bands[0, 2:] += stiffness
     return np.asarray(linalg.solveh_banded(bands, pull * dates))
+
+
+def even_grid(offset: float, period: float, seconds: float) -> np.ndarray:
+    """All lines of an even grid within a song: float64."""
+    first = int(np.ceil(-offset / period - 1e-9))
+    last = int(np.floor((seconds - offset) / period))
+    return np.maximum(offset + period * np.arange(first, last + 1), 0.0)
+
+
+def fit_taps(taps: tuple[float, ...]) -> tuple[float, float]:
+    """Offset and period in seconds of the grid through some taps."""
+    times = np.sort(np.asarray(taps, np.float64))
+    times = times[np.concatenate([[True], np.diff(times) > 0.06])] if len(times) else times
+    if len(times) < 2:
+        raise SongError("Tempo needs at least two taps at different times; tap along for a few bars.")
+    steps = np.diff(times)
+    period = float(np.median(steps))
+    period = float(np.median(steps / np.maximum(np.round(steps / period), 1.0)))  # a missed tap leaves a double step
+    numbers = np.concatenate([[0.0], np.cumsum(np.maximum(np.round(steps / period), 1.0))])
+    if len(times) > 2:
+        period = float(np.polyfit(numbers, times, 1)[0])
+    offset, period = fit_line(times, float(np.median(times - period * numbers)), period, TAP_JITTER)
+    if not 0.06 <= period <= 6.0:
+        raise SongError(f"The taps are {period:.2f} seconds apart, which is no beat; tap once for each beat.")
+    return offset, period

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Tempo, beats, downbeats, metre, and the position in bars; found, or as the artist says.
 
-Everything that is heard to start is drawn on a scale of time. ``tempo`` chooses the pulse that is the beat, ``beats``
+``hits`` draws everything that starts on a scale of time, ``tempo`` chooses the pulse that is the beat, ``beats``
 follows it with a hidden Markov model, ``grid`` dates the beats by their attacks, and ``metre`` counts the bars.
 """
 
@@ -12,29 +12,21 @@ import numpy as np
 from scipy import ndimage
 
 from ..errors import SongError
-from .attack import date_attacks
-from .beats import STEPS, draw_hits, fit_line, steady_grid, strongest_near, support, track
-from .chroma import fold, tuning
-from .decode import RATE
-from .grid import attacks_of_beats, straighten
-from .metre import BEATS_PER_BAR, METRES, Bars, Sound, better_start, count_bars, gather
-from .onset import Novelty, find_peaks
-from .spectrum import PITCH
+from .beats import STEPS, steady_grid, strongest_near, track
+from .grid import TAP_JITTER, attacks_of_beats, even_grid, fit_taps, straighten
+from .hits import Heard, listen
+from .metre import BEATS_PER_BAR, METRES, Bars, better_start, count_bars, gather
+from .onset import Novelty
 from .tempo import Candidate, beat_odds, find_candidates, follow_further
 
 DEFAULT_TEMPO = 120.0
 """BPM of a song in which no beat is found."""
 
-LATENESS = 0.003
-"""Seconds by which spectral flux peaks after most attacks begin."""
-
 SHORTEST = 2.0
 """Seconds; in less there is no beat to be heard."""
 
 FEWEST_HITS = 4
-
-NOTE_LEAK = 0.3
-"""Share of the song's strong hits below which the strong hits of a drum are only what notes leave in its share."""
+"""In a song, and on the beats, for there to be a beat."""
 
 CHANCE, CLEAR = 0.2, 0.5
 """Mean strength at the beats, above that everywhere: a path through hits without any order reaches 0.1 to 0.33, one
@@ -47,14 +39,8 @@ BEGINS, ENDS = 0.1, 0.25
 """Shares of a usual beat's strength with which the first beat and the last are heard: music begins softly, and what
 rings at its end is no beat."""
 
-CHROMA_PART = 4096
-"""Windows of chroma that are folded at once."""
-
 ALONE = 2
 """Beats around a soft one that must hold another, or it is no beat: keys that are released after the end are heard."""
-
-TAP_JITTER = 0.03
-"""Standard deviation in seconds of a finger's taps."""
 
 TAP_REACH = 1.1
 """How much the song's tempo may differ from the tapped one."""
@@ -136,21 +122,6 @@ FOUND = RhythmSettings()
 """Everything as it is heard."""
 
 
-@dataclass(frozen=True)
-class _Heard:
-    """The song as the trackers see it; ``hits`` in seconds with ``heights`` (of the novelty) and ``strengths`` to 1."""
-
-    sound: Sound
-    hits: np.ndarray
-    heights: np.ndarray
-    strengths: np.ndarray
-    seconds: float
-
-    @property
-    def gain(self) -> np.ndarray:
-        return support(self.sound.everything, np.maximum(self.sound.kick, self.sound.snare))
-
-
 def find_rhythm(
     novelty: Novelty, circle: np.ndarray, energy: np.ndarray | None = None, settings: RhythmSettings = FOUND
 ) -> Rhythm:
@@ -172,7 +143,7 @@ def find_rhythm(
     Rhythm
         Without beats, at 120 BPM, where there is nothing to count.
     """
-    heard = _listen(novelty, circle, energy)
+    heard = listen(novelty, circle, energy)
     if settings.fixed_bpm is not None:
         return _with_bars(_even(settings.fixed_bpm, settings.first_beat, heard), 1.0, True, heard, settings)
     if len(settings.taps) >= 2:
@@ -211,8 +182,8 @@ def rhythm_from_taps(
         There are fewer than two taps, or they are no beat between 10 and 1000 BPM.
     """
     settings = RhythmSettings(beats_per_bar=beats_per_bar, bar_offset=bar_offset, taps=tuple(taps))
-    offset, period = _fit_taps(settings.taps)
-    beats = _grid(offset, period, duration)
+    offset, period = fit_taps(settings.taps)
+    beats = even_grid(offset, period, duration)
     first = int(np.argmin(np.abs(beats - min(settings.taps)))) if len(beats) else 0
     firsts = np.arange((first + bar_offset) % beats_per_bar, len(beats), beats_per_bar)
     return Rhythm(60.0 / period, beats, beats[firsts], beats_per_bar, 1.0, 1.0)
@@ -281,38 +252,7 @@ def _count(beats: np.ndarray, downbeats: np.ndarray, beats_per_bar: int) -> np.n
     return position + (np.minimum(numbers - firsts[0], 0) + np.maximum(numbers - firsts[-1], 0)) / beats_per_bar
 
 
-def _listen(novelty: Novelty, circle: np.ndarray, energy: np.ndarray | None) -> _Heard:
-    """Draw everything that starts on a scale of time, and sum the chroma up."""
-    centres = novelty.centres
-    seconds = max(float(centres[-1]) / RATE, 0.0) if len(centres) else 0.0
-    steps = int(seconds * STEPS) + 1
-
-    def drawn(name: str, least: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        at, heights = find_peaks(novelty.values[name])
-        dates = centres[at] / RATE - LATENESS
-        if energy is not None and name == "onset":
-            dates = date_attacks(centres[at], energy) / RATE
-        order = np.argsort(dates, kind="stable")
-        dates, heights = np.clip(dates[order], 0.0, seconds), heights[order].astype(np.float64)
-        return dates, heights, draw_hits(dates, heights, steps, least)
-
-    hits, heights, everything = drawn("onset", 0.0)
-    strong = float(np.percentile(heights, 90)) if len(heights) else 1.0
-    kick, snare, hats = (drawn(name, NOTE_LEAK * strong)[2] for name in ("kick", "snare", "hats"))
-    sound = Sound(everything, kick, snare, hats, _sum_chroma(circle), PITCH.centres(len(circle)) / RATE)
-    return _Heard(sound, hits, heights, np.sqrt(np.clip(heights / strong, 0.0, 1.0)), seconds)
-
-
-def _sum_chroma(circle: np.ndarray) -> np.ndarray:
-    """Running sum of the chroma, part by part as a whole hour would take much memory: float64 [windows + 1, 12]."""
-    total, tuned = np.zeros((len(circle) + 1, 12)), tuning(circle)
-    for start in range(0, len(circle), CHROMA_PART):
-        part = fold(circle[start : start + CHROMA_PART], tuned)
-        total[start + 1 : start + 1 + len(part)] = total[start] + np.cumsum(part, axis=0)
-    return total
-
-
-def _finish(candidates: list[Candidate], heard: _Heard, settings: RhythmSettings) -> Rhythm:
+def _finish(candidates: list[Candidate], heard: Heard, settings: RhythmSettings) -> Rhythm:
     """Take the best candidate, date its beats, and count the bars."""
     nothing = Rhythm(DEFAULT_TEMPO, np.zeros(0), np.zeros(0), settings.beats_per_bar or BEATS_PER_BAR)
     if not candidates:
@@ -334,13 +274,13 @@ def _finish(candidates: list[Candidate], heard: _Heard, settings: RhythmSettings
     return _with_bars(beats, sure * clearness, best.steady, heard, settings)
 
 
-def _date(beats: np.ndarray, steady: bool, heard: _Heard) -> np.ndarray:
+def _date(beats: np.ndarray, steady: bool, heard: Heard) -> np.ndarray:
     """Draw beats to their attacks: float64 [beats], from 0 to the song's end."""
     dates = straighten(*attacks_of_beats(beats, heard.hits, heard.strengths), steady=steady)
     return dates[(dates > -0.025) & (dates < heard.seconds)].clip(min=0.0)
 
 
-def _trim(beats: np.ndarray, heard: _Heard) -> np.ndarray:
+def _trim(beats: np.ndarray, heard: Heard) -> np.ndarray:
     """Leave out the beats before anything starts, and those after the last that any sound supports."""
     if len(beats) < 3:
         return beats
@@ -358,7 +298,7 @@ def _trim(beats: np.ndarray, heard: _Heard) -> np.ndarray:
     return beats[first : int(np.flatnonzero(joined)[-1]) + 1]
 
 
-def _with_bars(beats: np.ndarray, confidence: float, steady: bool, heard: _Heard, settings: RhythmSettings) -> Rhythm:
+def _with_bars(beats: np.ndarray, confidence: float, steady: bool, heard: Heard, settings: RhythmSettings) -> Rhythm:
     """Count the bars, as fast as the artist wants."""
     bars = _bars(beats, settings, heard)
     if settings.speed != 1.0 and len(beats) > 2 * bars.metre and len(bars.firsts):
@@ -368,7 +308,7 @@ def _with_bars(beats: np.ndarray, confidence: float, steady: bool, heard: _Heard
     return Rhythm(tempo, beats, beats[firsts], bars.metre, confidence, bars.confidence)
 
 
-def _at_speed(beats: np.ndarray, bars: Bars, settings: RhythmSettings, heard: _Heard) -> tuple[np.ndarray, Bars]:
+def _at_speed(beats: np.ndarray, bars: Bars, settings: RhythmSettings, heard: Heard) -> tuple[np.ndarray, Bars]:
     """Count beats twice or half as fast. Downbeats stay beats, and a bar has as many beats as before."""
     first, metre = int(bars.firsts[0]), bars.metre
     if settings.speed == 2.0:
@@ -391,7 +331,7 @@ def _shifted(bars: Bars, offset: int, beats: int) -> np.ndarray:
     return moved[(moved >= 0) & (moved < beats)]
 
 
-def _bars(beats: np.ndarray, settings: RhythmSettings, heard: _Heard) -> Bars:
+def _bars(beats: np.ndarray, settings: RhythmSettings, heard: Heard) -> Bars:
     metre = settings.beats_per_bar
     if len(beats) < max(2 * (metre or 2), 4) or metre == 1:
         return Bars(metre or BEATS_PER_BAR, np.arange(0, len(beats), metre or BEATS_PER_BAR), 0.0)
@@ -404,58 +344,33 @@ def _typical_tempo(beats: np.ndarray, steady: bool) -> float:
     return 60.0 / float(np.median((beats[span:] - beats[:-span]) / span))
 
 
-def _grid(offset: float, period: float, seconds: float) -> np.ndarray:
-    """All lines of an even grid within a song: float64."""
-    first = int(np.ceil(-offset / period - 1e-9))
-    last = int(np.floor((seconds - offset) / period))
-    return np.maximum(offset + period * np.arange(first, last + 1), 0.0)
-
-
-def _even(bpm: float, first_beat: float | None, heard: _Heard) -> np.ndarray:
+def _even(bpm: float, first_beat: float | None, heard: Heard) -> np.ndarray:
     """Lay a grid of known tempo over the song: float64 [beats]."""
     period = 60.0 / bpm
     if first_beat is not None or len(heard.hits) == 0:
-        return _grid((first_beat or 0.0) % period, period, heard.seconds)
+        return even_grid((first_beat or 0.0) % period, period, heard.seconds)
     gain = heard.gain
     fine = np.mod(np.arange(len(gain)) / STEPS, period)
     bins = max(int(period * STEPS), 1)
     place = np.minimum((fine / period * bins).astype(int), bins - 1)
     offset = (int(np.argmax(np.bincount(place, gain, bins))) + 0.5) / bins * period
-    dates, weights = attacks_of_beats(_grid(offset, period, heard.seconds), heard.hits, heard.strengths)
+    dates, weights = attacks_of_beats(even_grid(offset, period, heard.seconds), heard.hits, heard.strengths)
     error = np.mod(dates - offset + period / 2, period) - period / 2
     for _ in range(20):
         weight = (weights + 1e-9) / (1.0 + np.square(error / 0.01))
         shift = float((weight * error).sum() / weight.sum())
         offset, error = offset + shift, error - shift
-    grids = [_grid((offset + shift) % period, period, heard.seconds) for shift in (0.0, period / 2)]
+    grids = [even_grid((offset + shift) % period, period, heard.seconds) for shift in (0.0, period / 2)]
     if min(len(grid) for grid in grids) < FEWEST_HITS:
         return grids[0]
     return max(grids, key=lambda grid: beat_odds(grid, heard.sound, heard.hits, heard.strengths))
 
 
-def _fit_taps(taps: tuple[float, ...]) -> tuple[float, float]:
-    """Offset and period in seconds of the grid through some taps."""
-    times = np.sort(np.asarray(taps, np.float64))
-    times = times[np.concatenate([[True], np.diff(times) > 0.06])] if len(times) else times
-    if len(times) < 2:
-        raise SongError("Tempo needs at least two taps at different times; tap along for a few bars.")
-    steps = np.diff(times)
-    period = float(np.median(steps))
-    period = float(np.median(steps / np.maximum(np.round(steps / period), 1.0)))  # a missed tap leaves a double step
-    numbers = np.concatenate([[0.0], np.cumsum(np.maximum(np.round(steps / period), 1.0))])
-    if len(times) > 2:
-        period = float(np.polyfit(numbers, times, 1)[0])
-    offset, period = fit_line(times, float(np.median(times - period * numbers)), period, TAP_JITTER)
-    if not 0.06 <= period <= 6.0:
-        raise SongError(f"The taps are {period:.2f} seconds apart, which is no beat; tap once for each beat.")
-    return offset, period
-
-
-def _tapped(settings: RhythmSettings, heard: _Heard) -> Rhythm:
+def _tapped(settings: RhythmSettings, heard: Heard) -> Rhythm:
     """Follow the song near the tapped beat."""
-    offset, period = _fit_taps(settings.taps)
+    offset, period = fit_taps(settings.taps)
     if len(heard.hits) < FEWEST_HITS or heard.seconds < SHORTEST:
-        return _with_bars(_grid(offset, period, heard.seconds), 1.0, True, heard, settings)
+        return _with_bars(even_grid(offset, period, heard.seconds), 1.0, True, heard, settings)
     times = np.sort(np.asarray(settings.taps, np.float64))
     gain = heard.gain
     steps = np.arange(len(gain)) / STEPS
@@ -470,7 +385,7 @@ def _tapped(settings: RhythmSettings, heard: _Heard) -> Rhythm:
     even = steady_grid(rough, gain)
     beats = _date(rough if even is None else even, even is not None, heard)
     if len(beats) < 2:
-        return _with_bars(_grid(offset, period, heard.seconds), 1.0, True, heard, settings)
+        return _with_bars(even_grid(offset, period, heard.seconds), 1.0, True, heard, settings)
     kept = _trim(beats, heard)
     inside = (beats > min(times.min(), kept[0]) - period / 2) & (beats < max(times.max(), kept[-1]) + period / 2)
     return _with_bars(beats[inside], 1.0, even is not None, heard, settings)
