@@ -12,7 +12,6 @@ The table is plain data: panels and the checks of presets are built from it. `be
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -30,7 +29,7 @@ class Parameter:
     soft_low, soft_high : float
         What a slider should offer.
     low, high : float
-        What is possible at all.
+        What is possible at all: more than anybody needs, and so little that numbers stay finite and places exact.
     unit : str
         "width", "height" (fractions of the picture's), "factor", "amount" (0 nothing, 1 fully), "degrees", "turns",
         "ticks", "deviations" (the channel's standard deviations) or "seed".
@@ -47,8 +46,8 @@ class Parameter:
     soft_low: float
     soft_high: float
     unit: str
-    low: float = -math.inf
-    high: float = math.inf
+    low: float
+    high: float
     acts: bool = True
     whole: bool = False
 
@@ -66,22 +65,26 @@ class Operation:
         return all(values[each.name] == each.default for each in self.parameters if each.acts)
 
 
+LONG = 1e9  # for what goes round: years of turning, and 64-bit numbers still tell a millionth of a degree
+FAR = 1000.0  # pictures: a long scroll, and 32-bit numbers still tell a sixteenth of a pixel in maps of 1024
+
+
 def amount(what: str, low: float = 0.0) -> Parameter:
     """A parameter that opens an operation."""
     return Parameter("amount", what, 0.0, low, 1.0, "amount", low=low, high=1.0)
 
 
-CENTRE = (
-    Parameter(
-        "centre_x",
-        "the point that stays where it is, to the right of the middle",
-        0.0,
-        -0.5,
-        0.5,
-        "width",
-        acts=False,
-    ),
-    Parameter("centre_y", "the same point, above the middle", 0.0, -0.5, 0.5, "height", acts=False),
+def clock(name: str, what: str, soft_high: float, unit: str) -> Parameter:
+    """A parameter that runs on through a song and does nothing by itself."""
+    return Parameter(name, what, 0.0, 0.0, soft_high, unit, low=-LONG, high=LONG, acts=False)
+
+
+CENTRE = tuple(
+    Parameter(name, what, 0.0, -0.5, 0.5, unit, low=-100.0, high=100.0, acts=False)
+    for name, what, unit in (
+        ("centre_x", "the point that stays where it is, to the right of the middle", "width"),
+        ("centre_y", "the same point, above the middle", "height"),
+    )
 )
 SEED = Parameter("seed", "another seed, another pattern", 0.0, 0, 10_000, "seed", 0, 2**31 - 1, acts=False, whole=True)
 
@@ -92,8 +95,8 @@ OPERATIONS: Mapping[str, Operation] = {
             "translate",
             "Move.",
             (
-                Parameter("x", "to the right", 0.0, -1.0, 1.0, "width"),
-                Parameter("y", "up", 0.0, -1.0, 1.0, "height"),
+                Parameter("x", "to the right", 0.0, -1.0, 1.0, "width", low=-FAR, high=FAR),
+                Parameter("y", "up", 0.0, -1.0, 1.0, "height", low=-FAR, high=FAR),
             ),
         ),
         Operation(
@@ -109,14 +112,22 @@ OPERATIONS: Mapping[str, Operation] = {
         Operation(
             "rotate",
             "Turn.",
-            (Parameter("angle", "counter-clockwise", 0.0, -180.0, 180.0, "degrees"), *CENTRE),
+            (
+                Parameter("angle", "counter-clockwise", 0.0, -180.0, 180.0, "degrees", low=-LONG, high=LONG),
+                *CENTRE,
+            ),
         ),
         Operation(
             "shear",
             "Slant.",
             (
-                Parameter("x", "1 moves each point right by its height above the middle", 0.0, -1.0, 1.0, "factor"),
-                Parameter("y", "1 moves each point up by its distance right of the middle", 0.0, -1.0, 1.0, "factor"),
+                *(
+                    Parameter(name, what, 0.0, -1.0, 1.0, "factor", low=-100.0, high=100.0)
+                    for name, what in (
+                        ("x", "1 moves each point right by its height above the middle"),
+                        ("y", "1 moves each point up by its distance right of the middle"),
+                    )
+                ),
                 *CENTRE,
             ),
         ),
@@ -132,11 +143,9 @@ OPERATIONS: Mapping[str, Operation] = {
             "warp",
             "Bend along smooth waves, like a reflection in water.",
             (
-                Parameter("strength", "how far points move, typically", 0.0, 0.0, 0.2, "width"),
+                Parameter("strength", "how far points move, typically", 0.0, 0.0, 0.2, "width", low=-10.0, high=10.0),
                 Parameter("size", "length of the waves", 0.5, 0.1, 1.0, "width", low=0.01, high=100.0, acts=False),
-                Parameter(
-                    "phase", "moves the waves; every whole turn they are the same", 0.0, 0.0, 1.0, "turns", acts=False
-                ),
+                clock("phase", "moves the waves; every whole turn they are the same", 1.0, "turns"),
                 SEED,
             ),
         ),
@@ -159,7 +168,7 @@ OPERATIONS: Mapping[str, Operation] = {
             "sharpen",
             "Exaggerate what is finer than the radius.",
             (
-                Parameter("amount", "1 doubles it", 0.0, 0.0, 4.0, "factor"),
+                Parameter("amount", "1 doubles it", 0.0, 0.0, 4.0, "factor", low=-100.0, high=100.0),
                 Parameter(
                     "radius", "at least one pixel of the layer", 0.02, 0.0, 0.1, "width", low=0.0, high=1.0, acts=False
                 ),
@@ -170,8 +179,20 @@ OPERATIONS: Mapping[str, Operation] = {
             "Only two values: the channel's own size above the level, nothing below.",
             (
                 amount("how much of it is seen"),
-                Parameter("level", "above the channel's mean", 0.0, -2.0, 2.0, "deviations", acts=False),
-                Parameter("softness", "width of the step", 0.0, 0.0, 1.0, "deviations", low=0.0, acts=False),
+                Parameter(
+                    "level",
+                    "above the channel's mean",
+                    0.0,
+                    -2.0,
+                    2.0,
+                    "deviations",
+                    low=-100.0,
+                    high=100.0,
+                    acts=False,
+                ),
+                Parameter(
+                    "softness", "width of the step", 0.0, 0.0, 1.0, "deviations", low=0.0, high=100.0, acts=False
+                ),
             ),
         ),
         Operation(
@@ -182,16 +203,14 @@ OPERATIONS: Mapping[str, Operation] = {
         Operation(
             "multiply",
             "Strengthen or weaken.",
-            (Parameter("factor", "0 removes, 1 leaves, -1 negates", 1.0, -2.0, 4.0, "factor"),),
+            (Parameter("factor", "0 removes, 1 leaves, -1 negates", 1.0, -2.0, 4.0, "factor", low=-100.0, high=100.0),),
         ),
         Operation(
             "noise",
             "Add noise, a pattern of its own for each channel.",
             (
-                Parameter("amount", "its standard deviation", 0.0, 0.0, 2.0, "deviations", low=0.0),
-                Parameter(
-                    "phase", "its clock: another noise at every whole number", 0.0, 0.0, 16.0, "ticks", acts=False
-                ),
+                Parameter("amount", "its standard deviation", 0.0, 0.0, 2.0, "deviations", low=0.0, high=100.0),
+                clock("phase", "its clock: another noise at every whole number", 16.0, "ticks"),
                 SEED,
             ),
         ),

@@ -443,7 +443,7 @@ def transform_matrix(translate: Sequence[Number] = (0.0, 0.0), rotate: Number = 
     Raises
     ------
     ValueError
-        If scale is not above zero.
+        If scale is not above zero, or a number is not finite.
     """
     values = [torch.as_tensor(value, dtype=torch.float32) for value in (*translate, rotate, scale)]
     x, y, angle, factor = torch.broadcast_tensors(*values)
@@ -453,4 +453,7 @@ def transform_matrix(translate: Sequence[Number] = (0.0, 0.0), rotate: Number = 
     cosine, sine = torch.cos(torch.deg2rad(angle)) / factor, torch.sin(torch.deg2rad(angle)) / factor
     zero, one = torch.zeros_like(x), torch.ones_like(x)
     rows = [cosine, -sine, sine * y - cosine * x, sine, cosine, -sine * x - cosine * y, zero, zero, one]
-    return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
+    matrix = torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
+    if not bool(matrix.isfinite().all()):
+        raise ValueError(f"a transform of translate {translate}, rotate {rotate}, scale {scale} has no finite numbers")
+    return matrix

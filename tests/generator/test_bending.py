@@ -444,6 +444,18 @@ def test_a_bend_of_an_equivariant_network_moves_the_picture_as_far_as_it_says(sh
         assert float(inner.abs().max()) < 1e-3
 
 
+def test_a_picture_is_finite_at_the_limits_of_every_parameter(generator: StyleGAN2) -> None:
+    ws = generator.mapping(maps(1, 8))
+    for name, operation in OPERATIONS.items():
+        for parameter in operation.parameters:
+            for value, beyond in ((parameter.low, parameter.low - 1), (parameter.high, parameter.high * 2)):
+                bends = [Bend("b8.conv0", name, {**OPEN[name], parameter.name: value}, border=b) for b in BORDERS]
+                for bend in bends:
+                    assert bool(generator.synthesis(ws, bends=[bend]).isfinite().all()), (name, parameter.name, value)
+                with pytest.raises(ValueError, match="expected"):
+                    Bend("b8.conv0", name, {parameter.name: beyond})
+
+
 def test_the_table_tells_an_interface_all_that_it_needs() -> None:
     for operation in OPERATIONS.values():
         assert operation.description.endswith(".")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -219,6 +220,9 @@ def test_what_a_stylegan3_lacks_is_refused(network: StyleGAN3, ws: Tensor) -> No
         network.synthesis(ws, [None])
     with pytest.raises(ValueError, match="more than 0"):
         transform_matrix(scale=0.0)
+    for impossible in ({"rotate": math.nan}, {"translate": (math.inf, 0.0)}, {"scale": torch.tensor([1.0, 1e-40])}):
+        with pytest.raises(ValueError, match="finite"):
+            transform_matrix(**impossible)
     assert network.noise_shapes == ()
     assert torch.equal(network.synthesis(ws, "none"), network.synthesis(ws, "const"))
 
