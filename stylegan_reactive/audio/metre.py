@@ -84,7 +84,7 @@ class Evidence:
 
     def of(self, metre: int) -> np.ndarray:
         """Evidence for each beat to be each of a bar: float64 [beats, metre]."""
-        rest = -1.0 / (metre - 1)
+        rest = -1.0 / max(metre - 1, 1)
         kicks = np.array(KICKS.get(metre, (1.0,) + (rest,) * (metre - 1)))
         snares = np.array(SNARES.get(metre, (-1.0,) + (-rest,) * (metre - 1)))
         found = DRUM_WEIGHT * (np.outer(self.kick - self.kick.mean(), kicks))

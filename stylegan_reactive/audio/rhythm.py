@@ -356,7 +356,7 @@ def _even(bpm: float, first_beat: float | None, heard: Heard) -> np.ndarray:
     offset = (int(np.argmax(np.bincount(place, gain, bins))) + 0.5) / bins * period
     dates, weights = attacks_of_beats(even_grid(offset, period, heard.seconds), heard.hits, heard.strengths)
     error = np.mod(dates - offset + period / 2, period) - period / 2
-    for _ in range(20):
+    for _ in range(20 if len(error) else 0):
         weight = (weights + 1e-9) / (1.0 + np.square(error / 0.01))
         shift = float((weight * error).sum() / weight.sum())
         offset, error = offset + shift, error - shift
