@@ -21,6 +21,7 @@ from .bend_functions import FUNCTIONS, Place
 from .bend_operations import OPERATIONS, Operation
 from .controls import check_lengths
 from .resampling import BORDERS
+from .seeds import folded_seed
 
 if TYPE_CHECKING:
     from .clusters import Clusters
@@ -43,7 +44,7 @@ class Channels:
         the seed; a larger fraction only adds to a smaller one, and the last to come is blended in, so that a curve can
         open it without a jump.
     seed : int
-        Another order.
+        Another order; any whole number.
     """
 
     first: int = 0
@@ -80,7 +81,7 @@ class Channels:
             raise ValueError(
                 f"channel {max([*chosen, self.first])} is to be bent, but this layer has the channels 0 to {count - 1}"
             )
-        order = torch.randperm(len(chosen), generator=torch.Generator().manual_seed(self.seed % 2**63))
+        order = torch.randperm(len(chosen), generator=torch.Generator().manual_seed(folded_seed(self.seed)))
         fractions = torch.as_tensor(self.fraction, dtype=torch.float64).reshape(-1, 1)
         weights = torch.zeros(len(fractions), count)
         weights[:, torch.tensor(chosen, dtype=torch.long)[order]] = (

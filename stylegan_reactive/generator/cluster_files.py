@@ -20,7 +20,7 @@ from safetensors.numpy import save
 from .base import Generator
 
 FORMAT = "stylegan_reactive.clusters"
-FORMAT_VERSION = "1"  # another one for every change of how clusters are found
+FORMAT_VERSION = "2"  # another one for every change of how clusters are found
 LARGEST_FILE = 1 << 30
 
 

@@ -24,6 +24,7 @@ from .base import Generator
 from .cluster_files import cluster_file, network_hash, read_entry, write_entry
 from .keys import map_at
 from .resampling import extend
+from .seeds import folded_seed
 
 MAP_SIZE = 16  # maps are compared at this height and width: finer ones differ in texture, not in what they draw
 DIMENSIONS = 32  # of the description of a channel; what is beyond is noise
@@ -88,7 +89,7 @@ def find_clusters(
     samples : int
         How many pictures to look at.
     seed : int
-        Of the pictures, and of the first guess of the clusters.
+        Any whole number: of the pictures, and of the first guess of the clusters.
     progress : callable or None
         Called with a fraction and a text before each picture; an exception from it cancels.
 
@@ -146,7 +147,7 @@ def load_or_find_clusters(
 
 def sample_ws(generator: Generator, seed: int, index: int) -> Tensor:
     """The ws of one of the pictures, the same on every device.  [1, num_ws, w_dim]"""
-    random = np.random.default_rng([seed % 2**63, index])
+    random = np.random.default_rng([folded_seed(seed), index])
     z = torch.from_numpy(random.standard_normal((1, generator.z_dim), dtype=np.float32)).to(generator.device)
     c = None
     if generator.c_dim:
@@ -244,7 +245,7 @@ def description(correlations: Tensor) -> Tensor:
 
 def k_means(points: Tensor, count: int, seed: int) -> Tensor:
     """The cluster of each point, 0 to `count` - 1: the closest of some attempts.  [points, dimensions] -> [points]"""
-    random = np.random.default_rng(seed % 2**63)
+    random = np.random.default_rng(folded_seed(seed))
     best, least = torch.zeros(len(points), dtype=torch.long), float("inf")
     for _ in range(RESTARTS):
         centres = first_centres(points, count, random)

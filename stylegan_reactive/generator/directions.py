@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from .base import Generator
+from .seeds import folded_seed
 
 BATCH = 256
 
@@ -74,7 +75,7 @@ def sefa(
     count : int or None
         How many, the strongest first; None: w_dim of them.
     seed : int
-        Of the latents whose standard deviation makes amounts comparable.
+        Any whole number: of the latents whose standard deviation makes amounts comparable.
 
     Raises
     ------
@@ -119,9 +120,9 @@ def style_weights(generator: Generator, first: int, last: int) -> Tensor:
 def seeded_ws(generator: Generator, count: int, seed: int) -> Tensor:
     """The ws of `count` random latents, without truncation, of random classes if the network knows classes.
 
-    [count, num_ws, w_dim], the same on every machine.
+    [count, num_ws, w_dim], the same on every machine. The seed may be any whole number.
     """
-    numbers = np.random.RandomState(seed)
+    numbers = np.random.RandomState(folded_seed(seed))
     z = torch.from_numpy(numbers.standard_normal((count, generator.z_dim))).float()
     c = torch.zeros(count, generator.c_dim)
     if generator.c_dim:

@@ -26,6 +26,7 @@ from .base import Generator
 from .directions import seeded_ws
 from .keys import BATCH, key_statistics, keys_at, map_at
 from .rewriting import Rewrite, layer_weight
+from .seeds import folded_seed
 
 MOST_VALUES = 48  # per side: as much of a map says enough about how its values vary
 Region = tuple[float, float, float, float] | Tensor
@@ -154,7 +155,7 @@ def seeded_direction(generator: Generator, layer: str, seed: int, rank: int = 4,
     Parameters
     ----------
     seed : int
-        From 0 on. The same seed gives another direction in each layer.
+        Any whole number. The same seed gives another direction in each layer.
     rank : int
         How many kinds of places are changed.
     samples : int
@@ -168,7 +169,9 @@ def seeded_direction(generator: Generator, layer: str, seed: int, rank: int = 4,
     weight = layer_weight(generator, layer)
     if rank < 1:
         raise ValueError(f"the rank of a direction is at least 1, not {rank}")
-    numbers = np.random.RandomState([seed, generator.layer_names.index(layer)])  # the same on every machine
+    numbers = np.random.RandomState(
+        [folded_seed(seed), generator.layer_names.index(layer)]
+    )  # the same on every machine
     statistics = key_statistics(generator, layer, samples)
     spread = value_spread(generator, layer, weight, statistics.mean)
     rows, row, column = weight.new_zeros(weight.shape[:2]), weight.shape[2] // 2, weight.shape[3] // 2

@@ -127,7 +127,7 @@ def project(
     steps : int
         Each paints one picture and finds its gradient, about four times the work of a picture.
     seed : int
-        Of the random latents that the start is the best of.
+        Any whole number: of the random latents that the start is the best of.
     candidates : int
         How many they are, beside the average w.
     layers : (first, last) or None
