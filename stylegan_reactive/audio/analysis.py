@@ -136,7 +136,7 @@ class Analysis:
 def analyse(
     path: str | Path,
     fps: int | float | Fraction,
-    features: Iterable[str | Feature] | None = None,
+    features: str | Feature | Iterable[str | Feature] | None = None,
     *,
     stems: Mapping[str, str | Path] | None = None,
     offset: float | Fraction = 0.0,
@@ -150,12 +150,12 @@ def analyse(
     Parameters
     ----------
     path
-        A song: wav, flac, ogg, opus, mp3; any rate and number of channels.
+        A song: wav, flac, ogg, opus, mp3, m4a; any rate and number of channels.
     fps
         Frames per second. Floats next to an NTSC rate (23.976, 29.97, 59.94) stand for that rate exactly.
     features
-        What to listen for, as ``feature.Feature`` reads it: ``"onset@60-250"``, ``"drums:rms~2"``. Nothing else is
-        computed. None: ``feature.DEFAULT_FEATURES``.
+        What to listen for, one or several, as ``feature.Feature`` reads it: ``"onset@60-250"``, ``"drums:rms~2"``.
+        Nothing else is computed. None: ``feature.DEFAULT_FEATURES``.
     stems
         Name → file of a part of the song that starts with it. Sources that are not among them are looked for in the
         mix, by what strikes or rings and by their band; those that can be are ``listening.SOURCES``.
@@ -187,7 +187,8 @@ def analyse(
     True
     """
     rate, stems = exact_fps(fps), dict(stems or {})
-    wanted = _wanted(DEFAULT_FEATURES if features is None else features, stems)
+    asked = (features,) if isinstance(features, str | Feature) else features
+    wanted = _wanted(DEFAULT_FEATURES if asked is None else asked, stems)
     tell = progress or (lambda fraction, text: None)
     name = Path(path).name
     files = {MIX: path, **{feature.source: stems[feature.source] for feature in wanted if feature.source in stems}}
@@ -202,11 +203,11 @@ def analyse(
             tell(HEARD * (before + part) / len(files), f"Listening to {name}")
 
         kept[source], lasts[source] = _listen(SongReader(file, offset, duration), there, tell_part)
-    tell(HEARD, "Finding the beat")
     length = lasts[MIX]
     frames = -(-length.numerator * rate.numerator // (length.denominator * rate.denominator))  # rounded up
     found = None
     if any(needs_rhythm(feature) for feature in wanted):
+        tell(HEARD, "Finding the beat")
         novelty, circle, energy = (kept[MIX][need] for need in RHYTHM_NEEDS)
         found = find_rhythm(novelty, circle, energy, rhythm)
     sections: tuple[Section, ...] = ()

@@ -87,6 +87,7 @@ def test_nothing_is_heard_that_was_not_asked_for(write_song, drum_loop):
     analysis = analyse(path, 30, ["rms", "chroma.3"])
     assert set(analysis.features) == {"rms", "chroma"}
     assert len(analysis.beats) == 0
+    assert set(analyse(path, 30, "percussive:onset").features) == {"percussive:onset"}
     assert set(analyse(path, 30).features) == set(DEFAULT_FEATURES)
     with pytest.raises(KeyError, match=r"onset.*chroma, rms"):
         analysis["onset"]
