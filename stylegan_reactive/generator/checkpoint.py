@@ -32,6 +32,7 @@ from .unpickle import DATA_ERRORS, described, read_pickle
 
 FORMAT = "stylegan_reactive.generator"
 FORMAT_VERSION = "1"
+LARGEST_HALF = torch.finfo(torch.float16).max
 FLOATING_TYPES = ("F16", "BF16", "F32", "F64")
 AVERAGED_SAMPLES = 4096
 KNOWN_KINDS = (
@@ -201,7 +202,7 @@ def convert(source: str | Path, target: str | Path, *, half: bool = True) -> Gen
     Raises
     ------
     CheckpointError
-        If the source cannot be read or the target cannot be written.
+        If the source cannot be read, or the target cannot be written (see `save_generator`).
     """
     generator = load_generator(source)
     save_generator(generator, target, half=half)
@@ -216,12 +217,17 @@ def save_generator(generator: Generator, path: str | Path, *, half: bool = True)
     Raises
     ------
     CheckpointError
-        If a value is not finite in the precision asked for, or the file cannot be written.
+        If a value is not finite or too large for 16 bits where they are asked for, or the file cannot be written.
     """
     dtype = torch.float16 if half else torch.float32
     state = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in generator.state_dict().items()}
-    for name, tensor in state.items():
+    for name, tensor in generator.state_dict().items():
         check_finite(Path(path), name, tensor)
+        if not is_finite(state[name]):
+            raise CheckpointError(
+                f"{path}: tensor {name} has the value {float(tensor.abs().max()):.6g}, and 16 bits hold none above "
+                f"{LARGEST_HALF:.0f}. Keep 32 bits per value: convert with --full, save with half=False."
+            )
     metadata = {
         "format": FORMAT,
         "version": FORMAT_VERSION,

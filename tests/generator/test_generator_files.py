@@ -316,7 +316,14 @@ def test_values_that_are_not_numbers(good: Path, value: float) -> None:
 
 
 def test_saving_too_large_values_in_half_precision_is_refused(tmp_path: Path, generator: StyleGAN2) -> None:
-    generator.synthesis.b4.const.fill_(1e6)
-    with pytest.raises(CheckpointError, match=r"synthesis\.b4\.const"):
-        save_generator(generator, tmp_path / "large.safetensors", half=True)
-    assert not (tmp_path / "large.safetensors").exists()
+    path = tmp_path / "large.safetensors"
+    generator.synthesis.b4.const.fill_(-1e6)
+    with pytest.raises(CheckpointError, match=r"synthesis\.b4\.const .*1e\+06.* 65504.*--full") as caught:
+        save_generator(generator, path, half=True)
+    assert "damaged" not in str(caught.value)
+    assert not path.exists()
+    save_generator(generator, path, half=False)
+    assert float(load_generator(path).synthesis.b4.const.min()) == -1e6
+    generator.synthesis.b4.const.fill_(float("nan"))
+    with pytest.raises(CheckpointError, match="damaged"):
+        save_generator(generator, path, half=True)
