@@ -6,7 +6,7 @@
     PYTHONPATH=. python benchmarks/audio.py --all --minutes 10   ten minutes in place of the hour
 
 The music is made up here and written to a temporary file. Each measurement runs in a process of its own. Times are of
-the processor, all threads together, so that a busy machine hardly changes them; only the start is measured with the
+the processor, all threads together, so that a busy machine changes them less; only the start is measured with the
 clock. librosa stands for what an artist would write: one call for each of the features.
 """
 
@@ -63,12 +63,12 @@ def cost(song: Path, folder: str) -> None:
     ours = measure("ours", song)
     theirs = measure("librosa", song, {"NUMBA_CACHE_DIR": str(Path(folder) / "numba")})
     print(f"\nAll default features of {seconds / 60:g} minutes of stereo: seconds of processor time")
-    row("", "first call, with import", "second call", "times ours")
+    row("", "first call, with import", "later call", "times ours")
     row("ours", f"{ours['cold']:.2f}", f"{ours['warm']:.2f}", "1")
     for name, key in (("librosa, one call for each", "apart"), ("librosa, one separation for all", "shared")):
         cold, warm = (theirs[call][key] for call in ("cold", "warm"))
         row(name, f"{cold:.2f}", f"{warm:.2f}", f"{cold / ours['cold']:.1f} / {warm / ours['warm']:.1f}")
-    print("librosa's second call:", ", ".join(f"{name} {took:.2f}" for name, took in theirs["calls"].items()))
+    print("librosa's later calls:", ", ".join(f"{name} {took:.2f}" for name, took in theirs["calls"].items()))
     print("\nFrom the start of a fresh process, in seconds by the clock")
     row("ours, first progress report", f"{min(measure('start', song)['first'] for _ in range(3)):.2f}", "best of 3")
     row("librosa, first feature, compiling", f"{theirs['first']:.2f}")
@@ -124,15 +124,17 @@ def child_start(song: str) -> dict:
 
 
 def child_ours(song: str) -> dict:
-    """First and second call of ours."""
-    cold = processor_time(lambda: importlib.import_module("stylegan_reactive.audio").analyse(song, 30))
-    warm = processor_time(lambda: importlib.import_module("stylegan_reactive.audio").analyse(song, 30))
-    return {"cold": cold, "warm": warm}
+    """First call of ours, and the better of two more."""
+    cold, *warm = (
+        processor_time(lambda: importlib.import_module("stylegan_reactive.audio").analyse(song, 30)) for _ in range(3)
+    )
+    return {"cold": cold, "warm": min(warm)}
 
 
 def child_librosa(song: str) -> dict:
-    """First and second call of librosa, whose functions are loaded and compiled when they are first called."""
-    cold, warm = librosa_calls(song), librosa_calls(song)
+    """First calls of librosa, whose functions are loaded and compiled then, and the better of two more of each."""
+    cold, *rounds = (librosa_calls(song) for _ in range(3))
+    warm = {name: min(calls[name] for calls in rounds) for name in cold}
     again = {"apart": (2, 1), "shared": (0, 0)}  # so often the percussive part more, and the harmonic part
     totals = [
         {
