@@ -53,7 +53,11 @@ def rebuilt(kind: Any, value: Any) -> Any:
 
 
 class Unfilled(TorchFunctionMode):
-    """Within it, what would be random is only reserved: untouched memory costs nothing, and no random state moves."""
+    """Within it nothing random is drawn: no random state moves, and its memory is reserved with whatever is in it.
+
+    Until something is written there it costs nothing. That is so for most weights; the few that are scaled in place
+    when a network is made cost what they need until those of the file take their place.
+    """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})

@@ -41,15 +41,15 @@ def cluster_file(checkpoint: Path, folder: Path | None, identity: str) -> Path:
     return folder / f"{checkpoint.stem}-{identity[:12]}.clusters.safetensors"
 
 
-def read_entry(path: Path, identity: str, key: str) -> tuple[tuple[int, ...], np.ndarray] | None:
-    """The labels and pictures of one search, if they are there and whole."""
+def read_entry(path: Path, identity: str, key: str, channels: int) -> tuple[tuple[int, ...], np.ndarray] | None:
+    """The labels and pictures of one search in a layer of so many channels, if they are there and whole."""
     tensors = read_all(path, identity, f"{key}/")
     labels, pictures = tensors.get(f"{key}/labels"), tensors.get(f"{key}/pictures")
-    if labels is None or pictures is None or labels.ndim != 1 or labels.dtype != np.int64 or not len(labels):
+    if labels is None or pictures is None or labels.ndim != 1 or labels.dtype != np.int64:
         return None
     if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[3] != 3:
         return None
-    if labels.min() < 0 or labels.max() + 1 != len(pictures):
+    if len(labels) != channels or labels.min() < 0 or labels.max() + 1 != len(pictures):
         return None
     return tuple(labels.tolist()), pictures
 

@@ -98,8 +98,7 @@ def find_clusters(
     ValueError
         If the layer does not exist, or a number is not possible.
     """
-    if layer not in generator.layer_names:
-        raise ValueError(f"clusters of layer {layer!r}: this network has the layers {', '.join(generator.layer_names)}")
+    check_layer(generator, layer)
     if samples < 1 or count < 1:
         raise ValueError(f"{count} clusters from {samples} samples: both have to be at least 1")
     tell = progress or (lambda fraction, text: None)
@@ -137,12 +136,28 @@ def load_or_find_clusters(
     identity = network_hash(generator)
     path = cluster_file(Path(checkpoint_path), None if folder is None else Path(folder), identity)
     key = f"{layer}/{count}/{samples}/{seed}"
-    found = read_entry(path, identity, key)
+    found = read_entry(path, identity, key, channel_count(generator, layer))
     if found is not None:
         return Clusters(layer, *found)
     clusters = find_clusters(generator, layer, count, samples=samples, seed=seed, progress=progress)
     write_entry(path, identity, key, clusters.labels, clusters.pictures)
     return clusters
+
+
+def channel_count(generator: Generator, layer: str) -> int:
+    """How many channels a layer gives."""
+    check_layer(generator, layer)
+    weight = getattr(dict(generator.synthesis.named_modules()).get(layer), "weight", None)
+    if isinstance(weight, Tensor):
+        return len(weight)
+    with torch.no_grad():
+        return map_at(generator, sample_ws(generator, 0, 0), layer, "output").shape[1]
+
+
+def check_layer(generator: Generator, layer: str) -> None:
+    """Raise a ValueError if there is no such layer."""
+    if layer not in generator.layer_names:
+        raise ValueError(f"clusters of layer {layer!r}: this network has the layers {', '.join(generator.layer_names)}")
 
 
 def sample_ws(generator: Generator, seed: int, index: int) -> Tensor:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 LRELU_SLOPE = 0.2
 LRELU_GAIN = math.sqrt(2)
+LARGEST_TAP = 1e6  # of a filter, as it is stored and as it is used; published ones have about 10
 
 
 def whole(value: object, lowest: int, highest: int) -> bool:
@@ -34,6 +35,15 @@ def positive(value: object) -> bool:
 def power_of_two(value: object, lowest: int, highest: int) -> bool:
     """Whether a value from a file is a power of two of this range."""
     return whole(value, lowest, highest) and isinstance(value, int) and value & (value - 1) == 0
+
+
+def filter_is_possible(taps: object, fewest: int, most: int) -> bool:
+    """Whether a value from a file is a tuple of so many taps that can be scaled to a sum of one."""
+    if not isinstance(taps, tuple) or not fewest <= len(taps) <= most:
+        return False
+    if not all(isinstance(tap, int | float) and abs(tap) <= LARGEST_TAP for tap in taps):
+        return False
+    return max(map(abs, taps)) <= LARGEST_TAP * abs(sum(taps)) and sum(taps) != 0
 
 
 def check_config(config: object, checks: dict[str, bool]) -> None:

@@ -24,7 +24,16 @@ from torch import Tensor, nn
 from .base import Generator, SynthesisNetwork
 from .canvas import Canvas
 from .controls import Controls
-from .layers import LRELU_SLOPE, FullyConnected, check_config, filter_kernel, in_single_precision, power_of_two, whole
+from .layers import (
+    LRELU_SLOPE,
+    FullyConnected,
+    check_config,
+    filter_is_possible,
+    filter_kernel,
+    in_single_precision,
+    power_of_two,
+    whole,
+)
 from .mapping import MappingConfig, MappingNetwork
 
 DEMODULATION_EPSILON = 1e-8
@@ -81,11 +90,7 @@ class LucidrainsConfig:
                 and all(whole(count, 1, 65536) for count in self.channels),
                 "initial_channels": whole(self.initial_channels, 1, 65536),
                 "img_channels": whole(self.img_channels, 1, 64),
-                "resample_taps": isinstance(self.resample_taps, tuple)
-                and 1 <= len(self.resample_taps) <= 5
-                and len(self.resample_taps) % 2 == 1
-                and all(isinstance(tap, int | float) and math.isfinite(tap) for tap in self.resample_taps)
-                and sum(self.resample_taps) != 0,
+                "resample_taps": filter_is_possible(self.resample_taps, 1, 5) and len(self.resample_taps) % 2 == 1,
                 "constant": isinstance(self.constant, bool),
                 "attention": isinstance(self.attention, tuple)
                 and all(whole(block, 0, len(self.channels) - 1) for block in self.attention),

@@ -28,6 +28,7 @@ from .layers import (
     LRELU_SLOPE,
     FullyConnected,
     check_config,
+    filter_is_possible,
     filter_kernel,
     in_single_precision,
     positive,
@@ -86,11 +87,7 @@ class StyleGAN1Config:
                 and len(self.channels) == int(math.log2(self.resolution)) - 1
                 and all(whole(count, 1, 65536) for count in self.channels),
                 "img_channels": whole(self.img_channels, 1, 64),
-                "resample_taps": isinstance(self.resample_taps, tuple)
-                and 1 <= len(self.resample_taps) <= 63
-                and len(self.resample_taps) % 2 == 1
-                and all(isinstance(tap, int | float) and math.isfinite(tap) for tap in self.resample_taps)
-                and sum(self.resample_taps) != 0,
+                "resample_taps": filter_is_possible(self.resample_taps, 1, 63) and len(self.resample_taps) % 2 == 1,
                 "norm_epsilon": positive(self.norm_epsilon),
                 "bias_before_filter": isinstance(self.bias_before_filter, bool),
                 "shared_noise": isinstance(self.shared_noise, bool),

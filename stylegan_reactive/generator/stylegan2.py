@@ -34,6 +34,7 @@ from .layers import (
     FullyConnected,
     check_config,
     filter_channels,
+    filter_is_possible,
     filter_kernel,
     positive,
     power_of_two,
@@ -96,10 +97,7 @@ class StyleGAN2Config:
                 and isinstance(self.channels, tuple)
                 and len(self.channels) == int(math.log2(self.resolution)) - 1
                 and all(whole(count, 1, 65536) for count in self.channels),
-                "resample_taps": isinstance(self.resample_taps, tuple)
-                and 2 <= len(self.resample_taps) <= 64
-                and all(isinstance(tap, int | float) and math.isfinite(tap) for tap in self.resample_taps)
-                and sum(self.resample_taps) != 0,
+                "resample_taps": filter_is_possible(self.resample_taps, 2, 64),
                 "noise": isinstance(self.noise, bool),
             },
         )

@@ -176,7 +176,7 @@ def test_other_weights_have_other_clusters(generator: StyleGAN2, file: Path) -> 
         load_or_find_clusters(trained_on, file, LAYER, 3, progress=no_search, **FAST)
 
 
-@pytest.mark.parametrize("damage", ["empty", "cut", "noise", "flipped", "types", "folder"])
+@pytest.mark.parametrize("damage", ["empty", "cut", "noise", "flipped", "types", "folder", "too few", "too many"])
 def test_a_damaged_file_is_made_anew(damage: str, generator: StyleGAN2, clusters: Clusters, file: Path) -> None:
     load_or_find_clusters(generator, file, LAYER, 3, **FAST)
     data = kept(file).read_bytes()
@@ -187,6 +187,13 @@ def test_a_damaged_file_is_made_anew(damage: str, generator: StyleGAN2, clusters
         with safe_open(kept(file), "pt") as found:
             names, metadata = found.keys(), found.metadata()
         save_file({name: torch.zeros(4).to(torch.float8_e4m3fn) for name in names}, kept(file), metadata)
+    elif damage.startswith("too"):
+        with safe_open(kept(file), "pt") as found:
+            tensors, metadata = {name: found.get_tensor(name) for name in found.keys()}, found.metadata()  # noqa: SIM118
+        name = next(name for name in tensors if name.endswith("labels"))
+        labels = tensors[name]
+        tensors[name] = labels[:-1].clone() if damage == "too few" else torch.cat([labels, labels[:1]])
+        save_file(tensors, kept(file), metadata)
     else:
         kept(file).write_bytes(
             {"empty": b"", "cut": data[:-100], "noise": bytes(range(256)) * 9, "flipped": data[::-1]}[damage]

@@ -23,6 +23,7 @@ from stylegan_reactive.generator import (
     seeded_direction,
     sefa,
 )
+from stylegan_reactive.generator.clusters import channel_count
 from stylegan_reactive.generator.rewriting import layer_weight, weighted_layers
 
 SHARED = Path(os.environ.get("SGR_SHARED", Path(__file__).resolve().parents[3] / "shared"))
@@ -180,3 +181,8 @@ def test_a_bend_before_the_first_layer_acts_or_is_refused(network: Generator, ws
                 paint(ws, bends=[bend])
     after = Bend("input", "multiply", {"factor": 0.3})
     assert not torch.allclose(network.synthesis(ws, bends=[after]), network.synthesis(ws))
+
+
+def test_how_many_channels_a_layer_gives_is_known(network: Generator, ws: torch.Tensor) -> None:
+    for layer, x in network.features(ws[:1]).items():
+        assert channel_count(network, layer) == x.shape[1]

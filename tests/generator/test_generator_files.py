@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 import os
 import pickle
 import struct
@@ -313,6 +315,14 @@ def test_values_that_are_not_numbers(good: Path, value: float) -> None:
     message = complaint(good)
     assert NAME in message
     assert "NaN" in message
+
+
+@pytest.mark.parametrize("taps", [(1e308, 1e308, 1e308, 1e308), (1.0, 1e-12 - 1.0), (10**400, 1), (math.inf, 1.0), ()])
+def test_a_filter_that_cannot_be_scaled_is_refused(good: Path, taps: tuple[float, ...]) -> None:
+    config = json.dumps({**dataclasses.asdict(CONFIG), "resample_taps": taps})
+    rewrite(good, lambda tensors, metadata: metadata.update(config=config))
+    with pytest.raises(CheckpointError, match="resample_taps"):
+        load_generator(good)
 
 
 def test_saving_too_large_values_in_half_precision_is_refused(tmp_path: Path, generator: StyleGAN2) -> None:
