@@ -95,6 +95,8 @@ def onsets(songs: Iterable[Song]) -> None:
             parts[song.stems["drums"].stem] = (song.stems["drums"], song.drums + song.drums_late)
         for name, (path, times) in parts.items():
             known = first_of_each(times)
+            if len(known) == 0:
+                continue
             theirs = librosa.onset.onset_detect(y=librosa.load(path)[0], units="time")
             cells = []
             for rate in ONSET_RATES:
@@ -109,7 +111,7 @@ def attacks(songs: Iterable[Song]) -> None:
     print("\nVisible attack: known hits on their exact frame / within one frame / seen early, per cent")
     row("song", "frames per second", "hits", "ours", "librosa, Fourier resampled")
     for song in songs:
-        alone = len(song.drums) == len(song.onsets)
+        alone = len(song.drums) == len(song.onsets) > 0
         if not (alone or song.hits.get("kick")):
             continue
         feature, times = ("onset", song.drums) if alone else ("kick", np.array([hit[0] for hit in song.hits["kick"]]))
