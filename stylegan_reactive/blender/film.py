@@ -199,7 +199,7 @@ def _set_up_sound(scene: bpy.types.Scene, song: str) -> bool:
     if own is None:
         channel = max((other.channel for other in strips), default=0) + 1
         own = strips.new_sound(Path(song).stem, song, channel, frame)
-        play_in_step(own, own.frame_final_duration / fps_of(scene))
+        play_in_step(own)
     own[STRIP_TAG] = True
     scene.sync_mode = "AUDIO_SYNC"
     scene.use_audio_scrub = True

@@ -61,7 +61,17 @@ def for_engine(song: str) -> str:
     return str(copy)
 
 
-def play_in_step(strip: bpy.types.SoundStrip, seconds: float) -> None:
+def play_in_step(strip: bpy.types.SoundStrip) -> None:
     """Let Blender play a new strip of a song from its very start, as the engine hears it."""
-    if Path(strip.sound.filepath).suffix.lower() in LATE_START and seconds <= LONGEST_IN_MEMORY:
+    path = bpy.path.abspath(strip.sound.filepath)
+    if Path(path).suffix.lower() in LATE_START and _seconds(path) <= LONGEST_IN_MEMORY:
         strip.sound.use_memory_cache = True
+
+
+def _seconds(path: str) -> float:
+    """How long a sound lasts; endless where Blender cannot tell."""
+    try:
+        sound = aud.Sound(path)  # type: ignore[call-arg]
+        return float(sound.length / sound.specs[0]) if sound.length >= 0 else float("inf")
+    except aud.error:
+        return float("inf")
