@@ -73,6 +73,6 @@ def build(generator_class: type[Generator], config: Any, state: dict[str, Tensor
     It is made anew rather than on the meta device, so that what is computed and not stored (filters) has its values.
     """
     with Unfilled():
-        generator = generator_class(config)  # type: ignore[call-arg]
+        generator = generator_class(config)
     generator.load_state_dict(state, assign=True)
     return generator.requires_grad_(False).eval()

@@ -266,9 +266,17 @@ class Generator(nn.Module):
 
     architecture: ClassVar[str]
     config_class: ClassVar[type]
+    synthesis_class: ClassVar[type[SynthesisNetwork]]
     mapping: MappingNetwork
     synthesis: SynthesisNetwork
-    config: Any
+    config: Any  # of `config_class`; all have `mapping`, `num_ws` and `img_channels`
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self.config = config
+        self.mapping = MappingNetwork(config.mapping, config.num_ws)
+        self.synthesis = self.synthesis_class(config)
+        self.requires_grad_(False)
 
     @property
     def z_dim(self) -> int:
@@ -289,9 +297,10 @@ class Generator(nn.Module):
         return self.synthesis.num_ws
 
     @property
-    @abstractmethod
     def img_channels(self) -> int:
         """3 for colours, 4 with transparency, 1 for grey."""
+        channels: int = self.config.img_channels
+        return channels
 
     @property
     def resolution(self) -> tuple[int, int]:

@@ -34,7 +34,7 @@ from .layers import (
     power_of_two,
     whole,
 )
-from .mapping import MappingConfig, MappingNetwork
+from .mapping import MappingConfig
 
 DEMODULATION_EPSILON = 1e-8
 NORM_EPSILON = 1e-5
@@ -358,15 +358,6 @@ class Lucidrains(Generator):
 
     architecture = "lucidrains"
     config_class = LucidrainsConfig
+    synthesis_class = LucidrainsSynthesis
+    config: LucidrainsConfig
     synthesis: LucidrainsSynthesis
-
-    def __init__(self, config: LucidrainsConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.mapping = MappingNetwork(config.mapping, config.num_ws)
-        self.synthesis = LucidrainsSynthesis(config)
-        self.requires_grad_(False)
-
-    @property
-    def img_channels(self) -> int:
-        return self.config.img_channels

@@ -7,9 +7,11 @@ The real functions are not safe: numpy's ``scalar`` unpickles its argument if th
 
 from __future__ import annotations
 
+import functools
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -201,13 +203,14 @@ def rebuild_parameter(data: Any, *rest: Any) -> Any:
     return data
 
 
-def storage_globals() -> dict[tuple[str, str], StorageType]:
+@functools.cache  # asked for each global of each tensor
+def storage_globals() -> Mapping[tuple[str, str], StorageType]:
     """The names of PyTorch's storage classes."""
     names: dict[tuple[str, str], StorageType] = {}
     for name, dtype in STORAGE_TYPES.items():
         for module in ("torch", "torch.storage", "torch.cuda"):
             names[module, name] = StorageType(dtype)
-    return names
+    return MappingProxyType(names)
 
 
 def array_globals(budget: Budget) -> dict[tuple[str, str], Callable[..., Any]]:

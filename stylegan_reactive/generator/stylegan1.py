@@ -35,7 +35,7 @@ from .layers import (
     power_of_two,
     whole,
 )
-from .mapping import MappingConfig, MappingNetwork
+from .mapping import MappingConfig
 
 
 @dataclass(frozen=True)
@@ -320,15 +320,6 @@ class StyleGAN1(Generator):
 
     architecture = "stylegan1"
     config_class = StyleGAN1Config
+    synthesis_class = StyleGAN1Synthesis
+    config: StyleGAN1Config
     synthesis: StyleGAN1Synthesis
-
-    def __init__(self, config: StyleGAN1Config) -> None:
-        super().__init__()
-        self.config = config
-        self.mapping = MappingNetwork(config.mapping, config.num_ws)
-        self.synthesis = StyleGAN1Synthesis(config)
-        self.requires_grad_(False)
-
-    @property
-    def img_channels(self) -> int:
-        return self.config.img_channels

@@ -41,7 +41,7 @@ from .layers import (
     upsample,
     whole,
 )
-from .mapping import MappingConfig, MappingNetwork
+from .mapping import MappingConfig
 from .strips import StripPainter
 
 DEMODULATION_EPSILON = 1e-8
@@ -396,15 +396,6 @@ class StyleGAN2(Generator):
 
     architecture = "stylegan2"
     config_class = StyleGAN2Config
+    synthesis_class = StyleGAN2Synthesis
+    config: StyleGAN2Config
     synthesis: StyleGAN2Synthesis
-
-    def __init__(self, config: StyleGAN2Config) -> None:
-        super().__init__()
-        self.config = config
-        self.mapping = MappingNetwork(config.mapping, config.num_ws)
-        self.synthesis = StyleGAN2Synthesis(config)
-        self.requires_grad_(False)
-
-    @property
-    def img_channels(self) -> int:
-        return self.config.img_channels

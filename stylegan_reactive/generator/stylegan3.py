@@ -27,7 +27,7 @@ from .canvas import Canvas, lay_out
 from .controls import Controls
 from .filtered_lrelu import Resampling, filtered_lrelu
 from .layers import FullyConnected, check_config, in_single_precision, positive, whole
-from .mapping import MappingConfig, MappingNetwork
+from .mapping import MappingConfig
 
 DEMODULATION_EPSILON = 1e-8
 WINOGRAD_FROM = 48  # px; on smaller maps, transforming the weights takes longer than is won
@@ -404,18 +404,9 @@ class StyleGAN3(Generator):
 
     architecture = "stylegan3"
     config_class = StyleGAN3Config
+    synthesis_class = StyleGAN3Synthesis
+    config: StyleGAN3Config
     synthesis: StyleGAN3Synthesis
-
-    def __init__(self, config: StyleGAN3Config) -> None:
-        super().__init__()
-        self.config = config
-        self.mapping = MappingNetwork(config.mapping, config.num_ws)
-        self.synthesis = StyleGAN3Synthesis(config)
-        self.requires_grad_(False)
-
-    @property
-    def img_channels(self) -> int:
-        return self.config.img_channels
 
 
 Number = float | Tensor

@@ -27,7 +27,7 @@ FindGlobal = Callable[[str, str], Any]
 
 
 def find_storage_types(module: str, name: str) -> Any:
-    """The only globals that a lone storage needs."""
+    """The only globals that a lone storage needs; all others stay inert."""
     return storage_globals().get((module, name)) or PlainGlobal(module, name)
 
 
@@ -69,8 +69,7 @@ class LegacyFile:
         system, start = self.value(position)
         if not isinstance(system, dict):
             raise PickleError("it does not tell the system that wrote it")
-        names = storage_globals()
-        skim = self.machine(start, lambda module, name: names.get((module, name)) or PlainGlobal(module, name))
+        skim = self.machine(start, find_storage_types)
         skim.persistent = self.note
         skim.run()
         keys, position = self.value(skim.position)

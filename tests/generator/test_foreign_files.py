@@ -348,6 +348,11 @@ def set_tensor(path: str, name: str, value: Tensor) -> Callable[[Tree], None]:
             ["synthesis.b8.conv0.weight", "[6, 8, 5, 5]"],
         ),
         (set_tensor("synthesis.b8.conv0", "bias", torch.full((6,), math.nan)), ["synthesis.b8.conv0.bias", "NaN"]),
+        (
+            set_tensor("synthesis.b8.conv1", "weight", torch.rand(6, 6, 3)),
+            ["synthesis.b8.conv1.weight", "[6, 6, 3]", "[any, any, any, any] was expected"],
+        ),
+        (set_tensor("mapping.fc1", "bias", torch.tensor(1.0)), ["mapping.fc1.bias", "[any] was expected"]),
         (set_tensor("mapping", "w_avg", torch.full((8,), math.inf)), ["mapping.w_avg", "NaN"]),
         (set_tensor("synthesis.b8.conv0", "extra", torch.zeros(2)), ["synthesis.b8.conv0.extra", "no place"]),
         (lambda tree: tree["synthesis.b8.conv0"]["tensors"].pop("weight"), ["synthesis.b8.conv0.weight"]),

@@ -63,8 +63,8 @@ def read(data: object, path: Path) -> Reading:
     config = StyleGAN2Config(
         mapping=mapping_config(module, tensors),
         resolution=resolutions[-1],
-        channels=tuple(tensors.shape(f"synthesis.b{resolution}.conv1.weight")[0] for resolution in resolutions),
-        img_channels=tensors.shape(f"synthesis.b{resolutions[-1]}.torgb.weight")[0],
+        channels=tuple(tensors.sizes(f"synthesis.b{resolution}.conv1.weight", 4)[0] for resolution in resolutions),
+        img_channels=tensors.sizes(f"synthesis.b{resolutions[-1]}.torgb.weight", 4)[0],
         conv_clamp=conv_clamp([*layers, *colours], tensors),
         connection=connection(blocks, tensors),
         resample_taps=resample_taps(module, tensors),
@@ -166,23 +166,15 @@ def mapping_config(module: Module, tensors: Tensors) -> MappingConfig:
     depth = len([name for name in mapping.children if re.fullmatch(r"fc\d{1,3}", name)])
     if not depth:
         raise tensors.error("its mapping network has no layers")
-    widths = tuple(tensors.shape(f"mapping.fc{index}.bias")[0] for index in range(depth))
+    widths = tuple(tensors.sizes(f"mapping.fc{index}.bias", 1)[0] for index in range(depth))
     rates = [number(child(mapping, f"fc{index}", tensors).get("bias_gain")) for index in range(depth)]
     if any(rate != rates[0] for rate in rates):
         raise tensors.error("the layers of its mapping network have different learning rates, which we do not know")
     c_dim = embed_dim = 0
     if "embed" in mapping.children:
-        embed_dim, c_dim = two(tensors, "mapping.embed.weight")
-    z_dim = two(tensors, "mapping.fc0.weight")[1] - embed_dim
+        embed_dim, c_dim = tensors.sizes("mapping.embed.weight", 2)
+    z_dim = tensors.sizes("mapping.fc0.weight", 2)[1] - embed_dim
     return MappingConfig(z_dim, c_dim, widths[-1], widths, rates[0], "embed", embed_dim)
-
-
-def two(tensors: Tensors, name: str) -> tuple[int, int]:
-    """The shape of a matrix."""
-    shape = tensors.shape(name)
-    if len(shape) != 2:
-        raise tensors.error(f"its tensor {name} has shape {list(shape)}; [out, in] was expected")
-    return shape[0], shape[1]
 
 
 def conv_clamp(layers: list[Module], tensors: Tensors) -> float | None:

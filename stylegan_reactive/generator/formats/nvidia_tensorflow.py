@@ -100,8 +100,8 @@ def read(data: object, path: Path) -> Reading:
     config = StyleGAN2Config(
         mapping=mapping_config(tensors, settings),
         resolution=sizes[-1],
-        channels=tuple(tensors.shape(f"{layer}/weight")[-1] for layer in layers),
-        img_channels=tensors.shape(f"{last}/ToRGB/weight")[-1],
+        channels=tuple(tensors.sizes(f"{layer}/weight", 4)[-1] for layer in layers),
+        img_channels=tensors.sizes(f"{last}/ToRGB/weight", 4)[-1],
         conv_clamp=conv_clamp(settings, tensors),
         connection=connection,
         resample_taps=resample_taps(settings, tensors),
@@ -168,26 +168,18 @@ def resample_taps(settings: dict[str, Any], tensors: Tensors) -> tuple[float, ..
     return tuple(float(tap) for tap in taps)
 
 
-def matrix(tensors: Tensors, name: str) -> tuple[int, int]:
-    """The shape of a matrix [in, out]."""
-    shape = tensors.shape(name)
-    if len(shape) != 2:
-        raise tensors.error(f"its variable {name} has shape {list(shape)}; [in, out] was expected")
-    return shape[0], shape[1]
-
-
 def mapping_config(tensors: Tensors, settings: dict[str, Any]) -> MappingConfig:
     """Depth, widths and classes off the variables."""
     depth = len(tensors.names(r"mapping/Dense\d+/weight"))
     if not depth:
         raise tensors.error("it lacks the variable mapping/Dense0/weight")
-    widths = tuple(matrix(tensors, f"mapping/Dense{index}/weight")[1] for index in range(depth))
+    widths = tuple(tensors.sizes(f"mapping/Dense{index}/weight", 2)[1] for index in range(depth))
     c_dim = embed_dim = 0
     labels = "concat" if tensors.has("mapping/LabelConcat/weight") else "embed"
     for name in ("LabelConcat", "LabelEmbed"):
         if tensors.has(f"mapping/{name}/weight"):
-            c_dim, embed_dim = matrix(tensors, f"mapping/{name}/weight")
-    z_dim = matrix(tensors, "mapping/Dense0/weight")[0] - embed_dim
+            c_dim, embed_dim = tensors.sizes(f"mapping/{name}/weight", 2)
+    z_dim = tensors.sizes("mapping/Dense0/weight", 2)[0] - embed_dim
     rate = number(settings, "mapping_lrmul", 0.01, tensors)
     return MappingConfig(z_dim, c_dim, widths[-1], widths, rate, labels, embed_dim)
 

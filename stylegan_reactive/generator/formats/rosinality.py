@@ -63,14 +63,14 @@ def read(data: object, path: Path) -> Reading:
     tensors = Tensors(path, mapping, prefix)
     levels = len(tensors.names(r"to_rgbs\.\d+\.conv\.weight"))
     depth = len(tensors.names(r"style\.\d+\.weight"))
-    z_dim = sizes(tensors, "style.1.weight", 2)[1]
-    widths = tuple(sizes(tensors, f"style.{index + 1}.weight", 2)[0] for index in range(depth))
+    z_dim = tensors.sizes("style.1.weight", 2)[1]
+    widths = tuple(tensors.sizes(f"style.{index + 1}.weight", 2)[0] for index in range(depth))
     layers = ["conv1", *(f"convs.{2 * level + 1}" for level in range(levels))]
     config = StyleGAN2Config(
         mapping=MappingConfig(z_dim, 0, widths[-1], widths, LEARNING_RATE),
         resolution=4 << levels,
-        channels=tuple(sizes(tensors, f"{layer}.conv.weight", 5)[1] for layer in layers),
-        img_channels=sizes(tensors, "to_rgb1.conv.weight", 5)[1],
+        channels=tuple(tensors.sizes(f"{layer}.conv.weight", 5)[1] for layer in layers),
+        img_channels=tensors.sizes("to_rgb1.conv.weight", 5)[1],
         resample_taps=resample_taps(tensors),
     )
     state = mapping_state(tensors, config.mapping)
@@ -99,16 +99,6 @@ def read(data: object, path: Path) -> Reading:
     tensors.ignore(r".*\.kernel")
     tensors.finish()
     return Reading(StyleGAN2, config, state)
-
-
-def sizes(tensors: Tensors, name: str, dimensions: int) -> tuple[int, ...]:
-    """The shape of a tensor that must have so many dimensions."""
-    shape = tensors.shape(name)
-    if len(shape) != dimensions:
-        raise tensors.error(
-            f"its tensor {tensors.prefix}{name} has shape {list(shape)}; {dimensions} dimensions were expected"
-        )
-    return shape
 
 
 def resample_taps(tensors: Tensors) -> tuple[float, ...]:

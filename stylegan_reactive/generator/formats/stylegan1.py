@@ -29,7 +29,6 @@ from .stylegan1_state import (
     mapping_config,
     mapping_tensors,
     reading,
-    sizes,
     style_tensors,
 )
 from .stylegan1_tensorflow import official_network, read_official
@@ -80,7 +79,7 @@ def read_port(tensors: Tensors) -> Reading:
     for level in range(levels):
         size = 4 << level
         place = f"g_synthesis.blocks.{size}x{size}"
-        count = sizes(tensors, f"{place}.epi2.top_epi.noise.weight", 1)[0]
+        count = tensors.sizes(f"{place}.epi2.top_epi.noise.weight", 1)[0]
         for number, part in enumerate(("conv0_up", "conv1") if level else ("", "conv")):
             scope, layer, epilogue = f"{place}.{part}", f"synthesis.b{size}.conv{number}", f"{place}.epi{number + 1}"
             if not part:
@@ -130,11 +129,11 @@ def read_rosinality(tensors: Tensors) -> Reading:
     levels = max(2, reached[-1] + 1 if reached else found)
     taps: tuple[float, ...] | None = None
     channels: list[int] = []
-    img_channels = sizes(tensors, "generator.to_rgb.0.conv.weight_orig", 4)[0]
+    img_channels = tensors.sizes("generator.to_rgb.0.conv.weight_orig", 4)[0]
     drawn = np.random.RandomState(0)
     for level in range(levels):
         size, scope = 4 << level, f"{place}.{level}"
-        count = sizes(tensors, f"{scope}.conv2.conv.weight_orig", 4)[0]
+        count = tensors.sizes(f"{scope}.conv2.conv.weight_orig", 4)[0]
         first, second = f"synthesis.b{size}.conv0", f"synthesis.b{size}.conv1"
         if level == 0:
             state[f"synthesis.b{size}.const"] = tensors.take(f"{scope}.conv1.input", (1, count, 4, 4))[0]
@@ -217,7 +216,7 @@ def linear_mapping(
     """The mapping network of a PyTorch file, whose layers are numbered in steps (those of 2 begin with 1)."""
     state: dict[str, Tensor] = {}
     number, index = step - 1, 0
-    width = z_dim = sizes(tensors, f"{place.format(number)}.{weight_name}", 2)[1]
+    width = z_dim = tensors.sizes(f"{place.format(number)}.{weight_name}", 2)[1]
     widths: list[int] = []
     while tensors.has(f"{place.format(number)}.{weight_name}"):
         weight = tensors.take(f"{place.format(number)}.{weight_name}", (None, width))

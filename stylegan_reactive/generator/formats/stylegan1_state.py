@@ -32,16 +32,6 @@ def level_count(tensors: Tensors, pattern: str) -> int:
     return max(2, levels)  # that tensors are missing is said when they are asked for
 
 
-def sizes(tensors: Tensors, name: str, dimensions: int) -> tuple[int, ...]:
-    """The shape of a tensor that has to have so many dimensions."""
-    shape = tensors.shape(name)
-    if len(shape) != dimensions or not all(shape):
-        raise tensors.error(
-            f"its tensor {tensors.prefix}{name} has shape {list(shape)}; {dimensions} dimensions were expected"
-        )
-    return shape
-
-
 def mapping_config(
     tensors: Tensors,
     z_dim: int,

@@ -21,7 +21,6 @@ from .stylegan1_state import (
     mapping_config,
     mapping_tensors,
     reading,
-    sizes,
     style_tensors,
 )
 from .tensors import Reading, Tensors
@@ -69,7 +68,7 @@ def read_official(tensors: Tensors, options: Mapping[str, Any]) -> Reading:
     for level in range(levels):
         size = 4 << level
         place, parts = f"synthesis/{size}x{size}", ("Conv0_up", "Conv1") if level else ("Const", "Conv")
-        count = sizes(tensors, f"{place}/{parts[1]}/weight", 4)[-1]
+        count = tensors.sizes(f"{place}/{parts[1]}/weight", 4)[-1]
         for number, part in enumerate(parts):
             scope, layer = f"{place}/{part}", f"synthesis.b{size}.conv{number}"
             if part == "Const":
@@ -91,7 +90,7 @@ def read_official(tensors: Tensors, options: Mapping[str, Any]) -> Reading:
 
     colours = [f"synthesis/ToRGB_lod{grown - 1 - level}" for level in range(levels)]
     every = any(tensors.names(f"{name}/.*") for name in colours[:-1])
-    img_channels = sizes(tensors, f"{colours[-1]}/weight", 4)[-1]
+    img_channels = tensors.sizes(f"{colours[-1]}/weight", 4)[-1]
     for level, name in enumerate(colours):
         if every or level == levels - 1:
             weight = tensors.take(f"{name}/weight", (1, 1, channels[level], img_channels)).permute(3, 2, 0, 1)
@@ -127,7 +126,7 @@ def official_mapping(tensors: Tensors, lr: Any) -> tuple[dict[str, Tensor], Mapp
         state["mapping.embed.weight"] = weight.T.contiguous() * math.sqrt(classes)  # no gain was meant for it
         state["mapping.embed.bias"] = torch.zeros(embedded)
     count = len(tensors.names(r"mapping/Dense\d+/weight"))
-    width = sizes(tensors, "mapping/Dense0/weight", 2)[0]
+    width = tensors.sizes("mapping/Dense0/weight", 2)[0]
     z_dim, widths = width - embedded, []
     for index in range(count):
         weight = tensors.take(f"mapping/Dense{index}/weight", (width, None))

@@ -107,7 +107,7 @@ class Reader:
         return StyleGAN3Config(
             mapping=mapping_config(self.module, tensors),
             resolution=self.size(layers[-1], "out_size"),
-            channels=(tensors.shape("synthesis.input.weight")[0], *(shape[0] for shape in weights)),
+            channels=(tensors.sizes("synthesis.input.weight", 2)[0], *(shape[0] for shape in weights)),
             sizes=(self.size("synthesis.input", "size"), *(self.size(layer, "out_size") for layer in layers)),
             input_sampling_rate=self.number("synthesis.input", "sampling_rate"),
             input_bandwidth=self.number("synthesis.input", "bandwidth"),

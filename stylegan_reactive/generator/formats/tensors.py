@@ -49,7 +49,7 @@ def expected_shapes(generator_class: type[Generator], config: Any) -> dict[str, 
         If there is no such generator.
     """
     with torch.device("meta"):
-        generator = generator_class(config)  # type: ignore[call-arg]
+        generator = generator_class(config)
     return {name: tuple(tensor.shape) for name, tensor in generator.state_dict().items()}
 
 
@@ -90,6 +90,14 @@ class Tensors:
         if not self.has(name):
             raise self.error(f"it lacks the tensor {self.prefix}{name}. Copy or download it again")
         return tuple(int(size) for size in np.shape(self.mapping[name]))
+
+    def sizes(self, name: str, dimensions: int) -> tuple[int, ...]:
+        """The shape of a tensor that must be there and have so many dimensions, none of them 0."""
+        shape = self.shape(name)
+        if len(shape) != dimensions or not all(shape):
+            expected = listed((None,) * dimensions)
+            raise self.error(f"its tensor {self.prefix}{name} has shape {list(shape)}; {expected} was expected")
+        return shape
 
     def take(self, name: str, shape: tuple[int | None, ...] | None = None) -> Tensor:
         """A tensor as a copy in float32.
