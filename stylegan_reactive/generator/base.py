@@ -20,6 +20,7 @@ from .layers import FullyConnected
 from .mapping import MappingNetwork
 
 Noise = str | Sequence[Tensor | None]
+HALF_LEVELS = 4  # at most so many of the highest resolutions are painted in half precision, as published
 
 
 class SynthesisNetwork(nn.Module):
@@ -28,6 +29,10 @@ class SynthesisNetwork(nn.Module):
     num_ws: int
     w_dim: int
     size: tuple[int, int]  # of the picture, height and width
+    # `execution.prepare` sets these: the precision of the highest resolutions (None: that of the weights), and of how
+    # many of them.
+    half_dtype: torch.dtype | None = None
+    half_levels: int = HALF_LEVELS
 
     @property
     @abstractmethod
@@ -38,6 +43,15 @@ class SynthesisNetwork(nn.Module):
     @abstractmethod
     def noise_constants(self) -> tuple[Tensor, ...]:
         """The checkpoint's own noise for each noise input, each [h, w]; empty where the architecture has none."""
+
+    @property
+    def half_from(self) -> int:
+        """The lowest resolution that is painted in half precision, if any is; never the first, at 4 px."""
+        return max(2 * self.size[0] >> self.half_levels, 8)
+
+    def in_half(self, resolution: float) -> bool:
+        """Whether maps of so many pixels per width of the picture are painted in half precision."""
+        return self.half_dtype is not None and resolution >= self.half_from
 
     @property
     def canvas_layers(self) -> tuple[str, ...]:

@@ -16,10 +16,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .base import Generator, Noise
+from .base import HALF_LEVELS, Generator, Noise
 from .convolution import Modulation
 from .plan import LayerShape, Plan, PreparedWeights, machine, ready
-from .stylegan2 import HALF_RESOLUTIONS, StyleGAN2
+from .stylegan2 import StyleGAN2
 from .workspace import Workspace
 
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -40,9 +40,10 @@ class Execution:
     precision : str
         "float32", "float16" or "bfloat16".
     half_from : int or None
-        The lowest resolution that is painted in half precision; None: all are painted in float32.
+        The lowest resolution that is painted in half precision (StyleGAN 3: samples per width of the picture); None:
+        all are painted in float32.
     algorithms : dict
-        On a CPU: each convolution's shape and the algorithm that it uses.
+        Of a StyleGAN2 on a CPU: each convolution's shape and the algorithm that it uses.
     """
 
     device: str
@@ -59,14 +60,13 @@ def prepare(generator: Generator, *, precision: str = "auto", plan_cache: Path |
     generator : Generator
         On the device where it is to stay.
     precision : str
-        "float32", "float16", "bfloat16", or "auto": float16 for a StyleGAN2 on a CUDA or ROCm card, float32 elsewhere
-        (a CPU is slower in half precision, and MPS was not measured). Other architectures run in float32. Half
-        precision is used for as many of the four highest resolutions as keep two test pictures within 0.7 / 255 of the
-        float32 ones on average; for none, if even one is too much (the built-in network, whose layers subtract large
-        numbers from each other).
+        "float32", "float16", "bfloat16", or "auto": float16 on a CUDA or ROCm card, float32 elsewhere (a CPU is slower
+        in half precision, and MPS was not measured). Half precision is used for as many of the four highest
+        resolutions as keep two test pictures within 0.7 / 255 of the float32 ones on average; for none, if even one
+        is too much (the built-in network, whose layers subtract large numbers from each other).
     plan_cache : Path or None
         A folder for measured plans; None: nothing is measured and the fixed rules hold. On a CPU the algorithms are
-        measured once for this network on this machine (`tune`), and the plan is kept there for later processes, so
+        measured once for this StyleGAN2 on this machine (`tune`), and the plan is kept there for later processes, so
         that a film which is rendered in several runs uses the same algorithms throughout. Without the folder the
         same holds, for all machines alike. Algorithms differ by rounding only.
 
@@ -78,26 +78,22 @@ def prepare(generator: Generator, *, precision: str = "auto", plan_cache: Path |
     Raises
     ------
     ValueError
-        For an unknown precision, or half precision for an architecture that cannot use it.
+        For an unknown precision.
     """
     if precision != "auto" and precision not in PRECISIONS:
         raise ValueError(f"precision is {precision!r}; it can be auto, {', '.join(PRECISIONS)}")
     device = generator.device
-    if not isinstance(generator, StyleGAN2):
-        if precision not in ("auto", "float32"):
-            raise ValueError(f"a {generator.architecture} runs in float32, not in {precision}")
-        return Execution(str(device), "float32", None, {})
     if precision == "auto":
         precision = "float16" if device.type == "cuda" else "float32"
-    synthesis = generator.synthesis
-    synthesis.half_dtype = None
+    generator.synthesis.half_dtype = None
     if precision != "float32":
-        synthesis.half_resolutions = possible_half_resolutions(generator, PRECISIONS[precision])
-        if synthesis.half_resolutions:
-            synthesis.half_dtype = PRECISIONS[precision]
-            return Execution(str(device), precision, synthesis.half_from, {})
-    if device.type != "cpu":
+        levels = possible_half_levels(generator, PRECISIONS[precision])
+        if levels:
+            generator.synthesis.half_dtype, generator.synthesis.half_levels = PRECISIONS[precision], levels
+            return Execution(str(device), precision, generator.synthesis.half_from, {})
+    if device.type != "cpu" or not isinstance(generator, StyleGAN2):
         return Execution(str(device), "float32", None, {})
+    synthesis = generator.synthesis
     if plan_cache is not None:
         path = plan_cache / plan_name(generator)
         plan = Plan.load(path)
@@ -112,16 +108,20 @@ def prepare(generator: Generator, *, precision: str = "auto", plan_cache: Path |
 
 
 @torch.no_grad()
-def possible_half_resolutions(generator: StyleGAN2, dtype: torch.dtype) -> int:
+def possible_half_levels(generator: Generator, dtype: torch.dtype) -> int:
     """How many of the highest resolutions can be painted in half precision without a visible difference."""
     synthesis = generator.synthesis
     z = torch.randn(TEST_PICTURES, generator.z_dim, generator=torch.Generator().manual_seed(0))
     classes = torch.eye(generator.c_dim)[[0] * TEST_PICTURES] if generator.c_dim else None
     ws = generator.mapping(z.to(generator.device), None if classes is None else classes.to(generator.device))
     pictures = synthesis(ws)
+    tried: set[int] = set()
     try:
-        for count in range(HALF_RESOLUTIONS, 0, -1):
-            synthesis.half_dtype, synthesis.half_resolutions = dtype, count
+        for count in range(HALF_LEVELS, 0, -1):
+            synthesis.half_dtype, synthesis.half_levels = dtype, count
+            if synthesis.half_from in tried or synthesis.half_from > synthesis.size[0]:
+                continue  # a small network has fewer
+            tried.add(synthesis.half_from)
             difference = float((synthesis(ws) - pictures).abs().mean())
             if difference <= HALF_TOLERANCE:  # never true of NaN
                 return count

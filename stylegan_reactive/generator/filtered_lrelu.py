@@ -29,6 +29,7 @@ from .layers import LRELU_GAIN, LRELU_SLOPE
 
 BLOCK = 12  # outputs per block: fewer make smaller products than a processor likes, more have more zeros in them
 TILE_VALUES = 1 << 20  # of the upsampled map in a tile: 4 MB
+HALF_HEADROOM = 16  # in half precision no filter's sum may leave the range: about what two of them can add up to
 RADIAL_CHANNELS = 16  # one vector register of single precision; convolutions over separate channels want multiples
 
 
@@ -100,7 +101,7 @@ def filtered_lrelu(
     scale : Tensor
         [batch, channels], the demodulation.
     bias : Tensor
-        [channels].
+        [channels]; like the scale in the precision of x.
     up_filter, down_filter : Tensor or None
         [taps], for either direction, or [taps, taps] (down only); None: no filter.
     resampling : Resampling
@@ -138,6 +139,9 @@ def filtered_lrelu_whole(
 ) -> Tensor:
     """`filtered_lrelu` as convolutions of whole maps."""
     x = torch.addcmul(bias[:, None, None], x, scale[:, :, None, None])
+    if x.dtype in (torch.float16, torch.bfloat16):
+        limit = torch.finfo(x.dtype).max / HALF_HEADROOM
+        x = x.clamp(-limit, limit)
     up_filter = x.new_ones(1) if up_filter is None else up_filter.to(x.dtype)
     down_filter = x.new_ones(1) if down_filter is None else down_filter.to(x.dtype)
     channels, taps, up = x.shape[1], up_filter.shape[0], resampling.up

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from .base import Generator, SynthesisNetwork
 from .canvas import Canvas
 from .controls import Controls
+from .half_precision import HalfWeight, activated, finite, half_colours, layer_half_weight, scaled_input
 from .layers import (
     LRELU_SLOPE,
     FullyConnected,
@@ -35,6 +36,7 @@ from .layers import (
     whole,
 )
 from .mapping import MappingConfig
+from .plan import PreparedWeights
 
 DEMODULATION_EPSILON = 1e-8
 NORM_EPSILON = 1e-5
@@ -123,13 +125,27 @@ class SynthesisLayer(nn.Module):
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | None, weight: Tensor) -> Tensor:
         """x [batch, channels_in, h, w] with one w [batch, w_dim] each -> [batch, channels_out, h, w]."""
         styles = self.affine(w)  # [batch, channels_in]
-        power = weight.square().sum(dim=(2, 3))  # [channels_out, channels_in]
-        demodulation = (styles.square() @ power.T + DEMODULATION_EPSILON).rsqrt()  # [batch, channels_out]
+        demodulation = self.demodulation(styles, weight.square().sum(dim=(2, 3)))  # [batch, channels_out]
         x = F.conv2d(x * styles[:, :, None, None], weight, padding=1)
         x = torch.addcmul(self.bias[:, None, None], x, demodulation[:, :, None, None])
         if noise is not None:
             x = x.addcmul_(noise, self.noise_strength[:, None, None])
         return F.leaky_relu_(x, LRELU_SLOPE)
+
+    def forward_in_half(self, x: Tensor, w: Tensor, noise: Tensor | None, weight: HalfWeight) -> Tensor:
+        """`forward` for an x in half precision."""
+        styles = self.affine(w)
+        x, scale = scaled_input(x, styles)
+        x = F.conv2d(x, weight.weight, padding=1)
+        factor = self.demodulation(styles, weight.power) * weight.scale * scale
+        return activated(x, factor, self.bias, noise, self.noise_strength)
+
+    def demodulation(self, styles: Tensor, power: Tensor) -> Tensor:
+        """One over the standard deviation of what the convolution gives.  [batch, channels_out]
+
+        styles [batch, channels_in]; power [channels_out, channels_in]: the weights' squares, summed over the taps.
+        """
+        return (styles.square() @ power.T + DEMODULATION_EPSILON).rsqrt()
 
 
 class ToRGB(nn.Module):
@@ -235,6 +251,7 @@ class LucidrainsSynthesis(SynthesisNetwork):
         self.blocks = nn.ModuleList(SynthesisBlock(index, config) for index in range(len(config.channels)))
         self.register_buffer("noise_const", torch.rand(config.resolution, config.resolution))
         self.register_buffer("kernel", filter_kernel(config.resample_taps), persistent=False)
+        self.prepared = PreparedWeights()
 
     @property
     def block_list(self) -> tuple[SynthesisBlock, ...]:
@@ -325,24 +342,37 @@ class LucidrainsSynthesis(SynthesisNetwork):
         for index, (block, w) in enumerate(zip(self.block_list, ws.unbind(dim=1), strict=True)):
             if hasattr(block, "attention"):
                 where = f"blocks.{index}.attention"
+                x = x.float() if x.dtype == self.half_dtype else x  # its sums over all pixels need the digits
                 x = controls.leave(where, block.attention(controls.enter(where, x)))
                 x = self.laid_out(where, x, canvas)
+            if self.half_dtype is not None and self.in_half(resolutions[index]):
+                x = finite(x, self.half_dtype)
             if index:
                 x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
             for part, convolution in (("conv1", block.conv1), ("conv2", block.conv2)):
                 where = f"blocks.{index}.{part}"
                 x = controls.enter(where, x)
                 own = None if grain is None else grain[..., : x.shape[2], : x.shape[3]]
-                x = convolution(x, w, own, controls.weight(where, convolution.weight))
+                if x.dtype == self.half_dtype:
+                    half = layer_half_weight(self.prepared, controls, where, convolution.weight, x.dtype)
+                    x = convolution.forward_in_half(x, w, own, half)
+                else:
+                    x = convolution(x, w, own, controls.weight(where, convolution.weight))
                 x = self.laid_out(where, controls.leave(where, x), canvas)
             where = f"blocks.{index}.torgb"
-            weight = controls.weight(where, block.torgb.weight)
-            colours = controls.leave(where, block.torgb(controls.enter(where, x), w, weight))
+            colours = controls.leave(where, self.coloured(where, block.torgb, controls.enter(where, x), w, controls))
             image = colours if image is None else self.fitted(self.upsampled(image), x, canvas) + colours
             if stop == resolutions[index]:
                 break
         assert image is not None
         return 2 * image - 1
+
+    def coloured(self, name: str, torgb: ToRGB, x: Tensor, w: Tensor, controls: Controls) -> Tensor:
+        """A toRGB layer's output for an x of any precision."""
+        if x.dtype == self.half_dtype:
+            half = layer_half_weight(self.prepared, controls, name, torgb.weight, x.dtype)
+            return half_colours(x, torgb.affine(w), half)
+        return torgb(x, w, controls.weight(name, torgb.weight))
 
 
 class Lucidrains(Generator):

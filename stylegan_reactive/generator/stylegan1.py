@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from .base import Generator, SynthesisNetwork
 from .canvas import Canvas
 from .controls import Controls
+from .half_precision import HalfWeight, finite, half_colours, layer_half_weight, scaled_input
 from .layers import (
     LRELU_SLOPE,
     FullyConnected,
@@ -36,6 +37,7 @@ from .layers import (
     whole,
 )
 from .mapping import MappingConfig
+from .plan import PreparedWeights
 
 
 @dataclass(frozen=True)
@@ -163,13 +165,34 @@ class SynthesisLayer(nn.Module):
         elif self.up:
             before, after = (self.bias, None) if self.bias_before_filter else (None, self.bias)
             x = F.conv_transpose2d(x, weight.transpose(0, 1), before, stride=2, padding=1)
-            kernel = self.kernel.flip(0, 1).expand(x.shape[1], 1, *self.kernel.shape)
-            x = F.conv2d(x, kernel.to(x.dtype), after, padding=len(self.kernel) // 2, groups=x.shape[1])
+            x = self.filtered(x, after)
         else:
             x = F.conv2d(x, weight, self.bias, padding=1)
         if noise is not None:
             x = x.addcmul_(noise, self.noise_strength[:, None, None])
         return self.styled(F.leaky_relu_(x, LRELU_SLOPE), w)
+
+    def forward_in_half(self, x: Tensor, w: Tensor, noise: Tensor | None, weight: HalfWeight) -> Tensor:
+        """`forward` for an x in half precision: convolution and filter are, all else is in single precision."""
+        dtype = x.dtype
+        x, scale = scaled_input(x)
+        factor, bias = (weight.scale * scale)[:, :, None, None], self.bias[:, None, None]
+        if self.up:
+            x = F.conv_transpose2d(x, weight.weight.transpose(0, 1), stride=2, padding=1)
+        else:
+            x = F.conv2d(x, weight.weight, padding=1)
+        if self.up and self.bias_before_filter:
+            x = self.filtered(torch.addcmul(bias, x, factor), None)
+        else:
+            x = torch.addcmul(bias, self.filtered(x, None) if self.up else x, factor)
+        if noise is not None:
+            x = x.addcmul_(noise, self.noise_strength[:, None, None])
+        return finite(self.styled(F.leaky_relu_(x, LRELU_SLOPE), w), dtype)
+
+    def filtered(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        """The low-pass filter of an upsampled map, then the bias."""
+        kernel = self.kernel.flip(0, 1).expand(x.shape[1], 1, *self.kernel.shape)
+        return F.conv2d(x, kernel.to(x.dtype), bias, padding=len(self.kernel) // 2, groups=x.shape[1])
 
     def styled(self, x: Tensor, w: Tensor) -> Tensor:
         """Every channel with the spread and the mean that its style asks for; in single precision inside."""
@@ -227,6 +250,7 @@ class StyleGAN1Synthesis(SynthesisNetwork):
         for resolution, channels_out in zip(config.block_resolutions, config.channels, strict=True):
             self.add_module(f"b{resolution}", SynthesisBlock(channels_in, channels_out, config, resolution))
             channels_in = channels_out
+        self.prepared = PreparedWeights()
 
     @property
     def blocks(self) -> tuple[SynthesisBlock, ...]:
@@ -290,19 +314,31 @@ class StyleGAN1Synthesis(SynthesisNetwork):
         w = iter(ws.unbind(dim=1))
         noises = iter([m for m in noise for _ in range(2)] if self.config.shared_noise else noise)
         for resolution, block in zip(resolutions, self.blocks, strict=True):
+            if self.half_dtype is not None and self.in_half(resolution):
+                x = finite(x, self.half_dtype)
             for part, layer in (("conv0", block.conv0), ("conv1", block.conv1)):
                 where = f"b{resolution}.{part}"
                 x = controls.enter(where, x)
-                weight = None if layer.weight is None else controls.weight(where, layer.weight)
-                x = layer(x, next(w), next(noises), weight)
+                if x.dtype == self.half_dtype and layer.weight is not None:
+                    half = layer_half_weight(self.prepared, controls, where, layer.weight, x.dtype)
+                    x = layer.forward_in_half(x, next(w), next(noises), half)
+                else:
+                    weight = None if layer.weight is None else controls.weight(where, layer.weight)
+                    x = layer(x, next(w), next(noises), weight)
                 x = self.laid_out(where, controls.leave(where, x), canvas)
             where = f"b{resolution}.torgb"
             if resolution == last or where in controls.keep:
-                weight = controls.weight(where, block.torgb.weight)
-                image = controls.leave(where, block.torgb(controls.enter(where, x), weight))
+                image = controls.leave(where, self.coloured(where, block.torgb, controls.enter(where, x), controls))
             if resolution == last:
                 break
         return image
+
+    def coloured(self, name: str, torgb: ToRGB, x: Tensor, controls: Controls) -> Tensor:
+        """A toRGB layer's output for an x of any precision."""
+        if x.dtype == self.half_dtype:
+            half = layer_half_weight(self.prepared, controls, name, torgb.weight, x.dtype)
+            return half_colours(x, None, half) + torgb.bias[:, None, None]
+        return torgb(x, controls.weight(name, torgb.weight))
 
 
 class StyleGAN1(Generator):

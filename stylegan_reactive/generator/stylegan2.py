@@ -16,7 +16,6 @@ made the upsampling convolution seven times faster.
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import dataclass
 
@@ -27,7 +26,7 @@ from torch import Tensor, nn
 from .base import Generator, SynthesisNetwork
 from .canvas import Canvas
 from .controls import Controls
-from .half_precision import HalfWeight, finite, half_colours, half_layer, half_weight
+from .half_precision import HalfWeight, finite, half_colours, half_layer, layer_half_weight
 from .layers import (
     LRELU_GAIN,
     LRELU_SLOPE,
@@ -45,7 +44,6 @@ from .mapping import MappingConfig
 from .strips import StripPainter
 
 DEMODULATION_EPSILON = 1e-8
-HALF_RESOLUTIONS = 4  # in half precision, as published
 CONNECTIONS = ("skip", "orig", "resnet")
 
 
@@ -236,8 +234,6 @@ class StyleGAN2Synthesis(SynthesisNetwork):
             channels_in = channels_out
         self.register_buffer("kernel", filter_kernel(config.resample_taps), persistent=False)
         self.painter = StripPainter()
-        self.half_dtype: torch.dtype | None = None  # see `execution.prepare`
-        self.half_resolutions = HALF_RESOLUTIONS
 
     @property
     def blocks(self) -> tuple[SynthesisBlock, ...]:
@@ -282,22 +278,17 @@ class StyleGAN2Synthesis(SynthesisNetwork):
 
     def dtype(self, resolution: int) -> torch.dtype:
         """The precision of a block's maps: half precision, if wanted, is for the highest resolutions only."""
-        if self.half_dtype is None or resolution < self.half_from:
+        if self.half_dtype is None or not self.in_half(resolution):
             return self.blocks[0].const.dtype
         return self.half_dtype
 
-    @property
-    def half_from(self) -> int:
-        """The lowest resolution that is painted in half precision, if any is."""
-        return max(2 * self.config.resolution >> self.half_resolutions, 8)
-
     def half_weight(self, layer: str, weight: Tensor, dtype: torch.dtype, controls: Controls) -> HalfWeight:
         """A layer's weights in half precision, made anew only if they have changed."""
-        if controls.rewritten(layer) or torch.is_grad_enabled():
-            return half_weight(controls.weight(layer, weight), dtype)
-        make = functools.partial(half_weight, dtype=dtype)
-        half: HalfWeight = self.painter.prepared.get(layer, f"half {dtype}", weight, make)
-        return half
+        return layer_half_weight(self.painter.prepared, controls, layer, weight, dtype)
+
+    def bounded(self, controls: Controls) -> bool:
+        """Whether every map is clamped if the layers do so: a bend or the sum with a map around can go beyond."""
+        return not controls.bends and self.config.connection != "resnet"
 
     def convolved(
         self,
@@ -311,13 +302,17 @@ class StyleGAN2Synthesis(SynthesisNetwork):
     ) -> Tensor:
         """A layer's output, in the precision of x."""
         if x.dtype == self.half_dtype:
-            return half_layer(layer, x, w, noise, self.half_weight(name, layer.weight, x.dtype, controls), gain)
+            half = self.half_weight(name, layer.weight, x.dtype, controls)
+            return half_layer(layer, x, w, noise, half, gain, bounded=self.bounded(controls))
         return layer(x, w, noise, controls.weight(name, layer.weight), gain)
 
     def coloured(self, name: str, torgb: ToRGB, x: Tensor, w: Tensor, controls: Controls) -> Tensor:
         """A toRGB layer's output for an x of any precision."""
         if x.dtype == self.half_dtype:
-            return half_colours(torgb, x, w, self.half_weight(name, torgb.weight, x.dtype, controls))
+            half, styles = self.half_weight(name, torgb.weight, x.dtype, controls), torgb.affine(w) * torgb.style_gain
+            colours = half_colours(x, styles, half, torgb.clamp if self.bounded(controls) else None)
+            colours = colours + torgb.bias[:, None, None]
+            return colours if torgb.clamp is None else colours.clamp(-torgb.clamp, torgb.clamp)
         return torgb(x, w, controls.weight(name, torgb.weight))
 
     def paint(

@@ -26,8 +26,10 @@ from .base import Generator, SynthesisNetwork
 from .canvas import Canvas, lay_out
 from .controls import Controls
 from .filtered_lrelu import Resampling, filtered_lrelu
+from .half_precision import HalfWeight, finite, layer_half_weight, scaled_input
 from .layers import FullyConnected, check_config, in_single_precision, positive, whole
 from .mapping import MappingConfig
+from .plan import PreparedWeights
 
 DEMODULATION_EPSILON = 1e-8
 WINOGRAD_FROM = 48  # px; on smaller maps, transforming the weights takes longer than is won
@@ -249,14 +251,17 @@ class SynthesisLayer(nn.Module):
         sum of hundreds: so the weights are left as they are, the styles are measured sample by sample, and a frame is
         the same alone and in any batch.
         """
+        return self.scales_by_power(w, weight.square().sum(dim=(2, 3)))
+
+    def scales_by_power(self, w: Tensor, power: Tensor) -> tuple[Tensor, Tensor]:
+        """`scales` with the squares of the weights, summed over the taps [channels_out, channels_in]."""
         styles = self.affine(w)
         magnitude = self.magnitude_ema.rsqrt()
         if self.is_torgb:
-            gain = magnitude / math.sqrt(weight.shape[1])
-            return styles * gain, torch.ones_like(styles[:, :1]).expand(-1, len(weight))
+            gain = magnitude / math.sqrt(power.shape[1])
+            return styles * gain, torch.ones_like(styles[:, :1]).expand(-1, len(power))
         styles = styles * styles.square().mean(dim=1, keepdim=True).rsqrt()
-        power = weight.square().sum(dim=(2, 3))  # [channels_out, channels_in]
-        unit = power.mean(dim=1) / math.prod(weight.shape[2:])  # mean square of each output's weights
+        unit = power.mean(dim=1) / math.prod(self.weight.shape[2:])  # mean square of each output's weights
         demodulation = (styles.square() @ (power / unit[:, None]).T + DEMODULATION_EPSILON).rsqrt() * unit.rsqrt()
         return styles * magnitude, demodulation
 
@@ -278,9 +283,22 @@ class SynthesisLayer(nn.Module):
             pictures.append(self.rectified(convolved, scale_out[one]))
         return pictures[0] if len(pictures) == 1 else torch.cat(pictures)
 
+    def forward_in_half(self, x: Tensor, w: Tensor, weight: HalfWeight, *, bounded: bool) -> Tensor:
+        """`forward` for an x in half precision; bounded: whether x is known to be clamped. Colours are float32."""
+        dtype, clamp = x.dtype, self.resampling.clamp
+        scale_in, scale_out = self.scales_by_power(w, weight.power)
+        x, scale = scaled_input(x, scale_in, clamp if bounded else None)
+        x = F.conv2d(x, weight.weight, padding=self.weight.shape[2] - 1)
+        factor = scale_out * weight.scale * scale
+        if self.is_torgb:
+            return self.rectified(x.float(), factor)
+        x = self.rectified(x, finite(factor, dtype))
+        return x if clamp is not None else finite(x, dtype)
+
     def rectified(self, x: Tensor, scale: Tensor) -> Tensor:
-        """Demodulation, bias and filtered rectifier."""
-        return filtered_lrelu(x, scale, self.bias, self.up_filter, self.down_filter, self.resampling)
+        """Demodulation, bias and filtered rectifier, in the precision of x."""
+        bias = self.bias if x.dtype == self.bias.dtype else finite(self.bias, x.dtype)
+        return filtered_lrelu(x, scale, bias, self.up_filter, self.down_filter, self.resampling)
 
 
 def convolve(x: Tensor, weight: Tensor) -> Tensor:
@@ -309,6 +327,7 @@ class StyleGAN3Synthesis(SynthesisNetwork):
         self.input = SynthesisInput(config)
         for index, name in enumerate(config.layer_names[1:]):
             self.add_module(name, SynthesisLayer(config, index))
+        self.prepared = PreparedWeights()
 
     @property
     def layer_names(self) -> tuple[str, ...]:
@@ -318,6 +337,13 @@ class StyleGAN3Synthesis(SynthesisNetwork):
     def layers(self) -> tuple[SynthesisLayer, ...]:
         """All layers after the input."""
         return tuple(self.get_submodule(name) for name in self.layer_names[1:])  # type: ignore[misc]
+
+    @property
+    def half_from(self) -> int:
+        """The lowest sampling rate that is painted in half precision, if any is; never that of the input."""
+        rates = [self.config.sampling_rate(index) for index in range(self.num_ws)]
+        possible = [rate for rate in rates[1:] if rate > rates[0] and rate >= super(StyleGAN3Synthesis, self).half_from]
+        return math.ceil(min(possible, default=2 * self.size[0]))
 
     @property
     def canvas_layers(self) -> tuple[str, ...]:
@@ -386,8 +412,16 @@ class StyleGAN3Synthesis(SynthesisNetwork):
         w = iter(ws.unbind(dim=1))
         x = controls.enter("input", self.input.waves(next(w), size, transform))
         x = controls.leave("input", self.input(x, controls.weight("input", self.input.weight)))
-        for name, layer in zip(self.layer_names[1:], self.layers, strict=True):
-            x = layer(controls.enter(name, x), next(w), controls.weight(name, layer.weight))
+        for index, (name, layer) in enumerate(zip(self.layer_names[1:], self.layers, strict=True), 1):
+            if self.half_dtype is not None and self.in_half(self.config.sampling_rate(index)):
+                x = controls.enter(name, finite(x, self.half_dtype))
+                half = layer_half_weight(
+                    self.prepared, controls, name, layer.weight, self.half_dtype, torch.contiguous_format
+                )
+                x = layer.forward_in_half(x, next(w), half, bounded=index > 1 and not controls.bends)
+            else:
+                x = x.float() if x.dtype == self.half_dtype else x
+                x = layer(controls.enter(name, x), next(w), controls.weight(name, layer.weight))
             x = self.laid_out(name, controls.leave(name, x), canvas)
         return x * self.config.output_scale
 
