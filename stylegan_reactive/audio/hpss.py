@@ -18,6 +18,9 @@ from .spectrum import Grid
 RINGING = 0.2
 """Seconds of the median over time: longer than most hits, shorter than most notes (Driedger et al.)."""
 
+SKINS_RING = 0.4
+"""Seconds of the median that tells bass drums from basses: the skin of a bass drum rings for up to 0.2 seconds."""
+
 STRIKING = 500.0
 """Hz of the median over frequency: wider than a partial with its vibrato (Driedger et al.)."""
 
@@ -33,21 +36,30 @@ TINY = np.float32(1e-12)
 
 @dataclass(frozen=True)
 class Parts:
-    """Magnitude spectra of a sound and of its two parts, all float32 [windows, bins].
+    """Magnitude spectra of a sound and of its parts, all float32 [windows, bins].
 
-    The parts add up to no more than the mix; what is left of it is neither.
+    The percussive and the harmonic part add up to no more than the mix; what is left of it is neither.
+
+    Attributes
+    ----------
+    mix, percussive, harmonic
+        As in the paper.
+    struck
+        Like the percussive part, but with the skins of drums, which have a pitch: below 250 Hz, where the median over
+        frequency reaches the end of the spectrum, all strikes that stands above what rings for longer.
     """
 
     mix: np.ndarray
     percussive: np.ndarray
     harmonic: np.ndarray
+    struck: np.ndarray
 
 
 class SeparationStream:
     """Separate magnitude spectra that arrive in blocks.
 
-    The median over time looks 0.1 seconds ahead, so that so many windows wait until what follows them is known. Before
-    and behind the song is silence. Memory does not grow.
+    What rings is looked for up to 0.4 seconds ahead, so that so many windows wait until what follows them is known.
+    Before and behind the song is silence. Memory does not grow.
 
     Parameters
     ----------
@@ -62,9 +74,12 @@ class SeparationStream:
         self._reach = max(1, round(RINGING / 2 * grid.rate / self._every))
         self._across = 2 * max(1, round(STRIKING / 2 * grid.window / RATE)) + 1
         self._margin = np.float32(margin)
-        self._ahead = self._reach * self._every
+        self._skins_reach = max(1, round(SKINS_RING / 2 * grid.rate / self._every))
+        self._ahead = 2 * self._skins_reach * self._every
         self._fed, self._given = 0, 0
         self._waiting = np.zeros((self._ahead, grid.window // 2 + 1), np.float32)
+        octaves = np.log2(np.maximum(np.arange(grid.window // 2 + 1) * RATE / grid.window, 1.0) / (STRIKING / 2))
+        self._skins = np.clip(0.5 - 2.0 * octaves, 0.0, 1.0).astype(np.float32)  # half an octave to cross
 
     def feed(self, magnitudes: np.ndarray) -> Parts:
         """Append float32 [windows, bins]; return the windows of which enough is known now, possibly none."""
@@ -76,7 +91,7 @@ class SeparationStream:
         silence = np.zeros((self._ahead + self._every, self._waiting.shape[1]), np.float32)
         rest = self._fed - self._given
         parts = self._separate(silence)
-        return Parts(parts.mix[:rest], parts.percussive[:rest], parts.harmonic[:rest])
+        return Parts(*(part[:rest] for part in (parts.mix, parts.percussive, parts.harmonic, parts.struck)))
 
     def _separate(self, magnitudes: np.ndarray) -> Parts:
         around = np.concatenate([self._waiting, magnitudes])
@@ -85,15 +100,31 @@ class SeparationStream:
         self._given += count
         mix = around[self._ahead : self._ahead + count]
         if count == 0:
-            return Parts(mix, mix, mix)
+            return Parts(mix, mix, mix, mix)
         coarse = around[: count + 2 * self._ahead].reshape(-1, self._every, around.shape[1]).mean(axis=1)
-        ringing = running_median(coarse.T, 2 * self._reach + 1).T[self._reach : -self._reach]
-        striking = running_median(coarse[self._reach : -self._reach], self._across)
+        further = self._ahead // self._every - self._reach
+        near = coarse[further:-further]
+        ringing = running_median(near.T, 2 * self._reach + 1).T[self._reach : -self._reach]
+        striking = running_median(near[self._reach : -self._reach], self._across)
+        percussive = np.repeat(_share(striking, self._margin * ringing), self._every, axis=0)
+        struck = percussive * (1.0 - self._skins)
+        low = np.count_nonzero(self._skins)
+        struck[:, :low] += self._struck_skins(mix[:, :low], coarse[:, :low]) * self._skins[:low]
         return Parts(
             mix=mix,
-            percussive=mix * np.repeat(_share(striking, self._margin * ringing), self._every, axis=0),
+            percussive=mix * percussive,
             harmonic=mix * np.repeat(_share(ringing, self._margin * striking), self._every, axis=0),
+            struck=mix * struck,
         )
+
+    def _struck_skins(self, mix: np.ndarray, coarse: np.ndarray) -> np.ndarray:
+        """How much of each low bin stands above what rings, a note's first and last moment included: 0 to 1."""
+        reach = self._skins_reach
+        ringing = running_median(coarse.T, 2 * reach + 1).T[reach:-reach]
+        held = ndimage.maximum_filter1d(ringing, 2 * reach + 1, axis=0)[reach:-reach]
+        power, held = np.square(mix), np.square(np.repeat(held, self._every, axis=0))
+        margin = np.square(self._margin) - 1.0
+        return np.maximum(power - held, 0.0) / (power + margin * held + TINY * TINY)
 
 
 def _share(own: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from .arc import BANDS
 from .attack import DifferenceStream
 from .chroma import PitchStream
 from .descriptors import CentroidStream, ContrastStream, FlatnessStream, FluxStream
-from .feature import HARMONIC, HIGHEST, MIX, PERCUSSIVE, Feature
+from .feature import HARMONIC, MIX, PERCUSSIVE, Feature
 from .hpss import Parts, SeparationStream
 from .loudness import EnergyStream, SpectrumEnergyStream
 from .onset import AttackStream, NoveltyStream
@@ -24,11 +24,8 @@ from .spectrum import PITCH, TIMING, Grid, SpectrumStream
 from .stems import PROXIES, StemStream
 from .timbre import TimbreStream
 
-DRUMS_ABOVE = 250.0
-"""Hz. Above, only what strikes is shared out between the drums; below, their skins ring like notes."""
-
 STRUCK = "struck"
-"""The mix, together with its percussive part."""
+"""The mix, together with what strikes in it."""
 
 PARTS = (PERCUSSIVE, HARMONIC)
 """Sources that a separation of the mix gives."""
@@ -165,8 +162,7 @@ class Ear:
         self._give(grid, PERCUSSIVE, parts.percussive)
         self._give(grid, HARMONIC, parts.harmonic)
         if STRUCK in self._sources(grid):
-            skins = _below(DRUMS_ABOVE, grid)
-            self._give(grid, STRUCK, parts.mix, parts.mix * skins + parts.percussive * (1.0 - skins))
+            self._give(grid, STRUCK, parts.mix, parts.struck)
 
     def _give(self, grid: Grid, source: str, *magnitudes: np.ndarray) -> None:
         """Feed all streams that hear a source."""
@@ -184,10 +180,3 @@ class Ear:
 def _source(need: Need) -> str:
     """What a stream is fed from: in the mix, drums are told apart with the help of what strikes."""
     return STRUCK if need == Need("novelty") else need.source
-
-
-def _below(edge: float, grid: Grid) -> np.ndarray:
-    """One for bins below an edge in Hz, zero above; half an octave to cross between: float32 [bins]."""
-    frequency = np.arange(grid.window // 2 + 1) * (2 * HIGHEST / grid.window)
-    octaves = np.log2(np.maximum(frequency, 1.0) / edge)
-    return np.clip(0.5 - 2.0 * octaves, 0.0, 1.0).astype(np.float32)
