@@ -142,7 +142,8 @@ class SynthesisNetwork(nn.Module):
         Parameters
         ----------
         ws : Tensor
-            [batch, num_ws, w_dim]. If it requires a gradient, so does the picture; else nothing is recorded.
+            [batch, num_ws, w_dim], float32; other floating-point numbers are taken as that. If it requires a gradient,
+            so does the picture; else nothing is recorded.
         noise : "const", "none" or list
             The checkpoint's own noise, none, or a list with one tensor [batch or 1, 1, h, w] per noise input, of the
             shapes `noise_shapes_on` gives, where None stands for the checkpoint's own.
@@ -179,6 +180,8 @@ class SynthesisNetwork(nn.Module):
         """`forward` with the controls ready made, so that their features can be read afterwards."""
         if ws.ndim != 3 or ws.shape[1:] != (self.num_ws, self.w_dim) or not len(ws):
             raise ValueError(f"ws has shape {list(ws.shape)}, not [batch, {self.num_ws}, {self.w_dim}]")
+        if ws.is_floating_point():
+            ws = ws.to(next(self.parameters()).dtype)
         if canvas is not None:
             if canvas.layer not in self.canvas_layers:
                 raise ValueError(f"a canvas at layer {canvas.layer!r}: it can be at {', '.join(self.canvas_layers)}")

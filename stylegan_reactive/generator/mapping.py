@@ -87,7 +87,11 @@ class MappingNetwork(nn.Module):
 
     @torch.no_grad()
     def forward(
-        self, z: Tensor, c: Tensor | None = None, truncation_psi: float = 1.0, truncation_cutoff: int | None = None
+        self,
+        z: Tensor,
+        c: Tensor | None = None,
+        truncation_psi: float | Tensor = 1.0,
+        truncation_cutoff: int | None = None,
     ) -> Tensor:
         """One w for each layer.
 
@@ -97,8 +101,8 @@ class MappingNetwork(nn.Module):
             [batch, z_dim], normally distributed.
         c : Tensor or None
             [batch, c_dim], one-hot or a mixture; needed exactly if the network knows classes.
-        truncation_psi : float
-            0 is the average w, 1 no truncation.
+        truncation_psi : float or Tensor
+            0 is the average w, 1 no truncation; or a tensor [batch] with one for each sample.
         truncation_cutoff : int or None
             Only this many ws, from the coarsest on, are truncated; None: all.
 
@@ -110,14 +114,15 @@ class MappingNetwork(nn.Module):
         Raises
         ------
         ValueError
-            If z or c has another shape.
+            If z, c or truncation_psi has another shape, or truncation_psi is not finite.
         """
+        psi = checked_truncation(truncation_psi, len(z))
         x = self.normalised_inputs(z, c)
         for layer in self.layers:
             x = layer(x)
         ws = x[:, None].repeat(1, self.num_ws, 1)  # [batch, num_ws, w_dim]
-        if truncation_psi != 1:
-            ws[:, :truncation_cutoff] = self.w_avg.lerp(ws[:, :truncation_cutoff], truncation_psi)
+        if psi is not None:
+            ws[:, :truncation_cutoff] = self.w_avg.lerp(ws[:, :truncation_cutoff], psi.to(ws)[:, None, None])
         return ws
 
     def normalised_inputs(self, z: Tensor, c: Tensor | None) -> Tensor:
@@ -135,3 +140,13 @@ class MappingNetwork(nn.Module):
         if config.labels == "embed":
             return torch.cat([normalise_second_moment(z), normalise_second_moment(self.embed(c))], dim=1)
         return normalise_second_moment(torch.cat([z, self.embed(c)], dim=1))
+
+
+def checked_truncation(psi: float | Tensor, batch: int) -> Tensor | None:
+    """Truncation as a tensor [batch or 1], known to be finite; None where it does nothing."""
+    values = torch.as_tensor(psi)
+    if values.shape not in ((), (1,), (batch,)):
+        raise ValueError(f"truncation_psi has shape {list(values.shape)}, not [{batch}]")
+    if not bool(values.isfinite().all()):
+        raise ValueError(f"truncation_psi is {psi}; finite numbers were expected")
+    return None if bool((values == 1).all()) else values.reshape(-1)

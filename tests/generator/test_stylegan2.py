@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -78,6 +79,30 @@ def test_truncation_with_a_cutoff_leaves_the_later_layers(small: StyleGAN2) -> N
     full, cut = small.mapping(z), small.mapping(z, truncation_psi=0.25, truncation_cutoff=3)
     assert torch.allclose(cut[:, :3], small.w_avg + 0.25 * (full[:, :3] - small.w_avg), atol=1e-6)
     assert torch.equal(cut[:, 3:], full[:, 3:])
+
+
+def test_each_sample_of_a_batch_can_have_its_own_truncation(small: StyleGAN2) -> None:
+    z, amounts = torch.randn(3, 8), (1.0, 0.3, -0.5)
+    together = small.mapping(z, truncation_psi=torch.tensor(amounts), truncation_cutoff=4)
+    for index, amount in enumerate(amounts):
+        alone = small.mapping(z[index : index + 1], truncation_psi=amount, truncation_cutoff=4)
+        assert torch.allclose(together[index], alone[0], atol=1e-6)
+    assert torch.equal(small.mapping(z, truncation_psi=torch.tensor(0.3)), small.mapping(z, truncation_psi=0.3))
+
+
+@pytest.mark.parametrize("psi", [math.nan, math.inf, torch.tensor([0.5, math.nan]), torch.ones(3), torch.ones(2, 1)])
+def test_impossible_truncation_is_refused(small: StyleGAN2, psi: float | Tensor) -> None:
+    with pytest.raises(ValueError, match="truncation_psi"):
+        small.mapping(torch.randn(2, 8), truncation_psi=psi)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_ws_of_any_precision_are_painted_in_single(small: StyleGAN2, dtype: torch.dtype) -> None:
+    ws = small.mapping(torch.randn(2, 8)).to(dtype)
+    assert torch.equal(small.synthesis(ws), small.synthesis(ws.float()))
+    layer = small.layer_names[3]
+    features = small.features(ws, names=[layer])[layer]
+    assert torch.equal(features, small.features(ws.float(), names=[layer])[layer])
 
 
 def test_noise_can_be_given_for_single_inputs(small: StyleGAN2) -> None:
