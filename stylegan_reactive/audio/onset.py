@@ -13,7 +13,7 @@ Each hit is dated in whole samples and then given, by integer arithmetic, to the
 lies. It is never interpolated: that would show half an attack a frame before it sounds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -51,6 +51,13 @@ SILENCE = 3e-4
 FAINT = 0.07
 """Share of a strong hit below which a hit is left out: some -70 dB, where levels count by their cube root."""
 
+RATTLE = slice(EDGES.index(1000), EDGES.index(7500))
+"""Sub-bands in which the wires of a snare drum rattle."""
+
+RATTLING, LASTS = (0.04, 0.06), 0.35
+"""Seconds after a hit in which the wires still rattle, and with what share of the attack: the root of an amplitude that
+has fallen by 18 dB. A click or a plucked string has fallen further."""
+
 PER_OCTAVE = 24
 """Bands of an octave in which attacks are looked for, where the spectrum has as many bins."""
 
@@ -75,10 +82,13 @@ class Novelty:
     centres
         Centre of the later of the two windows that each value compares, in samples: int64 [windows]. Attacks peak
         there within about 3 ms.
+    rattle
+        How loud the noise of a snare's wires may be, from 1 to 7.5 kHz in what strikes: float32 [windows].
     """
 
     values: Mapping[str, np.ndarray]
     centres: np.ndarray
+    rattle: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -137,6 +147,7 @@ class NoveltyStream:
             self._averages[bins, band] = 1.0 / (bins.stop - bins.start)
         self._around = np.zeros((ATTACK // 2, len(EDGES) - 1), np.float32)  # of the windows that are not yet shared out
         self._kept = {name: Collected() for name in ("onset", *DRUMS)}
+        self._rattle = Collected()
 
     def feed(self, magnitudes: np.ndarray, struck: np.ndarray | None = None) -> None:
         """Append spectra.
@@ -153,13 +164,14 @@ class NoveltyStream:
         rise = np.maximum(levels[COMPARED:] - levels[:-COMPARED], 0.0)
         self._before = levels[-COMPARED:]
         self._kept["onset"].add(rise[:, 0].sum(axis=1))
+        self._rattle.add(levels[COMPARED:, 1, RATTLE].mean(axis=1))
         self._share_out(rise[:, 1])
 
     def result(self) -> Novelty:
         """Return the novelty of everything that was fed."""
         self._share_out(np.zeros((ATTACK // 2, len(EDGES) - 1), np.float32))
         values = {name: kept.result() for name, kept in self._kept.items()}
-        return Novelty(values, TIMING.centres(len(values["onset"])))
+        return Novelty(values, TIMING.centres(len(values["onset"])), self._rattle.result())
 
     def _share_out(self, rise: np.ndarray) -> None:
         """Share out all windows of which the surroundings are known.
@@ -199,9 +211,26 @@ def find_hits(novelty: Novelty, energy: np.ndarray) -> dict[str, Hits]:
         values = novelty.values[name]
         at, drum_heights = find_peaks(values)
         reference = max(_strong(drum_heights), LEAST_SHARE * strong)
+        if name == "snare":
+            drum_heights = drum_heights * _rattles(at, novelty.rattle)
         at = _strongest_around(at, onsets, heights, len(values))
         found[name] = _dated(at, drum_heights, reference, energy)
     return found
+
+
+def _rattles(at: np.ndarray, rattle: np.ndarray) -> np.ndarray:
+    """How much the noise of each hit lasts, as the wires of a snare drum do and a click does not: 0 to 1, [hits]."""
+    if len(at) == 0:
+        return np.zeros(0)
+
+    def level(first: float, last: float, best: Callable[..., np.ndarray]) -> np.ndarray:
+        place = at[:, None] + np.arange(round(first * TIMING.rate), round(last * TIMING.rate) + 1)
+        return best(rattle[np.clip(place, 0, len(rattle) - 1)], axis=1)
+
+    before = level(-0.035, -0.02, np.median)
+    attack = level(-0.012, 0.025, np.max) - before
+    later = level(*RATTLING, np.median) - before
+    return np.clip(later / np.maximum(attack, 1e-9) / LASTS, 0.0, 1.0)
 
 
 def find_attacks(flux: np.ndarray, energy: np.ndarray) -> Hits:
