@@ -37,6 +37,13 @@ def power_of_two(value: object, lowest: int, highest: int) -> bool:
     return whole(value, lowest, highest) and isinstance(value, int) and value & (value - 1) == 0
 
 
+def channels_are_possible(channels: object, resolution: int) -> bool:
+    """Whether a value from a file is a tuple with a number of channels for each of 4, 8, ..., resolution."""
+    if not isinstance(channels, tuple) or not all(whole(count, 1, 65536) for count in channels):
+        return False
+    return resolution == 2 << len(channels)
+
+
 def filter_is_possible(taps: object, fewest: int, most: int) -> bool:
     """Whether a value from a file is a tuple of so many taps that can be scaled to a sum of one."""
     if not isinstance(taps, tuple) or not fewest <= len(taps) <= most:

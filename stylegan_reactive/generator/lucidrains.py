@@ -28,6 +28,7 @@ from .half_precision import HalfWeight, activated, finite, half_colours, layer_h
 from .layers import (
     LRELU_SLOPE,
     FullyConnected,
+    channels_are_possible,
     check_config,
     filter_is_possible,
     filter_kernel,
@@ -80,16 +81,12 @@ class LucidrainsConfig:
     attention_width: int = 512
 
     def __post_init__(self) -> None:
-        resolution = power_of_two(self.resolution, 8, 8192)
         check_config(
             self,
             {
                 "mapping": isinstance(self.mapping, MappingConfig),
-                "resolution": resolution,
-                "channels": resolution
-                and isinstance(self.channels, tuple)
-                and len(self.channels) == int(math.log2(self.resolution)) - 1
-                and all(whole(count, 1, 65536) for count in self.channels),
+                "resolution": power_of_two(self.resolution, 8, 8192),
+                "channels": channels_are_possible(self.channels, self.resolution),
                 "initial_channels": whole(self.initial_channels, 1, 65536),
                 "img_channels": whole(self.img_channels, 1, 64),
                 "resample_taps": filter_is_possible(self.resample_taps, 1, 5) and len(self.resample_taps) % 2 == 1,

@@ -31,6 +31,7 @@ from .layers import (
     LRELU_GAIN,
     LRELU_SLOPE,
     FullyConnected,
+    channels_are_possible,
     check_config,
     filter_channels,
     filter_is_possible,
@@ -82,19 +83,15 @@ class StyleGAN2Config:
     noise: bool = True
 
     def __post_init__(self) -> None:
-        resolution = power_of_two(self.resolution, 8, 8192)
         check_config(
             self,
             {
                 "mapping": isinstance(self.mapping, MappingConfig),
-                "resolution": resolution,
+                "resolution": power_of_two(self.resolution, 8, 8192),
                 "img_channels": whole(self.img_channels, 1, 64),
                 "conv_clamp": self.conv_clamp is None or positive(self.conv_clamp),
                 "connection": self.connection in CONNECTIONS,
-                "channels": resolution
-                and isinstance(self.channels, tuple)
-                and len(self.channels) == int(math.log2(self.resolution)) - 1
-                and all(whole(count, 1, 65536) for count in self.channels),
+                "channels": channels_are_possible(self.channels, self.resolution),
                 "resample_taps": filter_is_possible(self.resample_taps, 2, 64),
                 "noise": isinstance(self.noise, bool),
             },
