@@ -267,8 +267,7 @@ def checked(what: str, value: float | Tensor, low: float, high: float, *, whole:
     for number in numbers:
         if not math.isfinite(number) or not low <= number <= high or (whole and number != round(number)):
             kind = "a whole number" if whole else "a finite number"
-            bounds = "" if (low, high) == (-math.inf, math.inf) else f" from {low:g} to {high:g}"
-            raise ValueError(f"{what} is {number:g}; {kind}{bounds} was expected")
+            raise ValueError(f"{what} is {number:g}; {kind} from {low:g} to {high:g} was expected")
     return value
 
 
