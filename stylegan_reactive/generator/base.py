@@ -50,8 +50,11 @@ class SynthesisNetwork(nn.Module):
         return max(2 * self.size[0] >> self.half_levels, 8)
 
     def in_half(self, resolution: float) -> bool:
-        """Whether maps of so many pixels per width of the picture are painted in half precision."""
-        return self.half_dtype is not None and resolution >= self.half_from
+        """Whether maps of so many pixels per width of the picture are painted in half precision.
+
+        Not if a gradient is asked for: divided among a million pixels, it would be smaller than float16 can hold.
+        """
+        return self.half_dtype is not None and resolution >= self.half_from and not torch.is_grad_enabled()
 
     @property
     def canvas_layers(self) -> tuple[str, ...]:

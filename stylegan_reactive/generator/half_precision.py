@@ -7,7 +7,8 @@ divided is multiplied back, in float32, by the factor of the demodulation. A net
 gets its maps scaled in the same way, and a clamp at the end of the range. Colours are summed up in float32.
 
 Only what reads and gives the large maps is in half precision: convolutions, filters, activations. Styles, demodulation,
-the statistics of a normalisation, attention, waves and colours are not.
+the statistics of a normalisation, attention, waves and colours are not, and neither is anything of which a gradient is
+asked for.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def layer_half_weight(
     memory_format: torch.memory_format = torch.channels_last,
 ) -> HalfWeight:
     """A layer's weights, rewrites included; made anew only if they have changed."""
-    if controls.rewritten(layer) or torch.is_grad_enabled():
+    if controls.rewritten(layer):
         return half_weight(controls.weight(layer, weight), dtype, memory_format)
     make = functools.partial(half_weight, dtype=dtype, memory_format=memory_format)
     half: HalfWeight = prepared.get(layer, f"half {dtype}", weight, make)

@@ -329,7 +329,7 @@ class StyleGAN2Synthesis(SynthesisNetwork):
             raise ValueError(f"an early stop at {stop} px: this network can give {known}")
         if self.in_strips(ws):
             return self.painter.paint(self, ws, noise, controls, canvas, stop)
-        if ws.device.type == "cuda" and self.half_dtype is None:
+        if ws.device.type == "cuda" and (self.half_dtype is None or torch.is_grad_enabled()):
             with torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, allow_tf32=False):
                 return self.paint_whole(ws, noise, controls, canvas, stop)
         return self.paint_whole(ws, noise, controls, canvas, stop)
