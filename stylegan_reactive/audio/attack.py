@@ -49,6 +49,13 @@ BEGINNING = 0.81
 """Lengths of the rise by which a gradual attack begins before its first sign: a rise as the square of time is at a
 tenth after 0.32 and at a half after 0.71 of its length, and 0.32 / (0.71 - 0.32) is 0.81."""
 
+TRACE = 1e-6
+"""Share of the loudest energy around that is the first trace of a sound: -60 dB. After quiet no attack is dated before
+it, whatever its rise or the spectrum says."""
+
+QUIET = 0.03
+"""Share of the loudest amplitude around below which it is quiet before an attack."""
+
 CHUNK = 512
 """Attacks that are dated at once, so that memory does not grow with the song."""
 
@@ -85,7 +92,8 @@ def date_attacks(centres: np.ndarray, energy: np.ndarray) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        int64 [attacks], in samples. Where the waveform shows no attack (a soft note under louder sound), the centre.
+        int64 [attacks], in samples. Where the waveform shows no attack (a soft note under louder sound), the centre;
+        after quiet never before the first trace of sound.
     """
     parts = [_date(centres[at : at + CHUNK], energy) for at in range(0, len(centres), CHUNK)]
     return np.concatenate([*parts, np.zeros(0, np.int64)])
@@ -114,4 +122,10 @@ def _date(centres: np.ndarray, energy: np.ndarray) -> np.ndarray:
     length = np.maximum(halves - starts, 0)
     begins = starts + 1.0 - np.where(length >= GRADUAL, BEGINNING * length, 0.0)
     dates = (place[rows, tries[jump]][:, 0] - SOFT_START + begins) * SLICE
-    return np.where(is_attack[:, 0], np.maximum(np.round(dates), 0).astype(np.int64), centres)
+    dates = np.where(is_attack[:, 0], np.maximum(np.round(dates), 0).astype(np.int64), centres)
+
+    loudest = np.sqrt(heard.max(axis=1, keepdims=True))
+    audible = heard[:, first - BACKGROUND[1] :] > np.square(np.maximum(background, np.sqrt(TRACE) * loudest))
+    trace = (place[:, first - BACKGROUND[1]] + np.argmax(audible, axis=1) + 1) * SLICE
+    was_quiet = (background < QUIET * loudest)[:, 0]
+    return np.where(was_quiet, np.maximum(dates, trace), dates)
