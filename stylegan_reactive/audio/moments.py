@@ -20,9 +20,6 @@ DELAY = 0.06
 """Seconds by which a window's centre is behind the frame that it tells about, where no attack is near: what begins
 without an attack has 4 % of the window's weight before it sounds."""
 
-AHEAD = 0.075
-"""Seconds by which a window's centre keeps before the next attack, where it can: 1 % of its weight lies behind."""
-
 FAR = np.int64(1) << 50
 """A sample that no song reaches."""
 
@@ -67,12 +64,12 @@ def moments(count: int, fps: Fraction, frames: int, attacks: np.ndarray | None =
     start, end = edges[segment], edges[segment + 1]
     first = grid.window // 2  # the first window's centre lies so many samples before the song
     begun = start + grid.window // 2  # from here on, windows hold nothing of what was before
-    ending = end - round(AHEAD * RATE)  # up to here, they hold nothing of what comes
+    ending = end - grid.window // 2  # up to here, they hold nothing of what comes: after silence, any of it is all
     earliest, latest = -((-begun - first) // grid.hop), (ending + first) // grid.hop
     middle = ((begun + ending) // 2 + first) // grid.hop
     delayed = (now - round(DELAY * RATE) + first) // grid.hop
     window = np.where(earliest <= latest, np.clip(delayed, earliest, latest), middle)
-    before = (start - round(AHEAD * RATE) + first) // grid.hop
+    before = (start - grid.window // 2 + first) // grid.hop
     return Moments(
         window=np.clip(window, 0, count - 1),
         before=np.clip(before, 0, count - 1),
