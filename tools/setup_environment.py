@@ -21,6 +21,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,6 +30,8 @@ MAIN = ROOT / ".venv"
 ENGINE = ROOT / ".venv-engine"
 SUPPORTED = ("3.11", "3.13")
 ENGINE_PACKAGES = ("numpy", "scipy", "librosa", "soundfile", "soxr", "safetensors", "torch", "pytest", "mir-eval")
+# Installed without what they ask for; requirements.lock says why.
+ALONE = ("demucs", "openunmix", "einops", "julius", "tqdm")
 CHECK = (
     "import os, bpy, numpy, librosa, soundfile, safetensors; "
     "print('Blender', bpy.app.version_string, 'and NumPy', numpy.__version__, flush=True); os._exit(0)"
@@ -160,6 +163,12 @@ def install_cpu_torch(environment: Path, version: str, torch_index: str) -> bool
     return run_pip(environment, "install", "--no-deps", *extra, wanted, doing=doing, may_be_missing=True)
 
 
+def locked(names: Sequence[str]) -> list[str]:
+    """The lines of the lock that name these packages."""
+    lines = LOCK.read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line.partition("==")[0] in names]
+
+
 def fill_engine(torch_index: str) -> bool:
     """Make ``.venv-engine`` with the CPU build of torch for Python 3.11, and say whether there is one."""
     pythons = (python for python in map(probe, candidates("3.11")) if python and python[0] == "3.11")
@@ -172,27 +181,30 @@ def fill_engine(torch_index: str) -> bool:
         return False
     doing = "installing the engine's other packages, a minute or two"
     run_pip(ENGINE, "install", "-c", str(LOCK), *ENGINE_PACKAGES, doing=doing)
+    run_pip(ENGINE, "install", "--no-deps", *locked(ALONE), doing="installing what separates stems")
     write_note(ENGINE, {"state": "ready"})
     return True
 
 
 def fill_main(version: str, torch: str, torch_index: str) -> str:
     """Install the lock into ``.venv`` and return where torch went: "cpu", "default" or "engine"."""
-    requirements, kind = LOCK, "default"
+    kind = "default"
     if torch == "cpu" and sys.platform == "linux":
         if install_cpu_torch(MAIN, version, torch_index):
             kind = "cpu"
         elif version != "3.11" and fill_engine(torch_index):
             kind = "engine"
-            requirements = MAIN / "requirements-without-torch.txt"
-            lines = LOCK.read_text(encoding="utf-8").splitlines(keepends=True)
-            requirements.write_text("".join(line for line in lines if not line.startswith("torch==")), encoding="utf-8")
         else:
             print("  The configured indexes hold no CPU build of torch: the default build with CUDA is taken,")
             print("  several GB. To avoid it, stop and name an index that has one: make setup TORCH_INDEX=URL")
     if kind != "engine" and ENGINE.exists():
         shutil.rmtree(ENGINE)
+    left_out = set(locked((*ALONE, "torch") if kind == "engine" else ALONE))
+    requirements = MAIN / "requirements.txt"
+    lines = LOCK.read_text(encoding="utf-8").splitlines()
+    requirements.write_text("\n".join(line for line in lines if line not in left_out) + "\n", encoding="utf-8")
     run_pip(MAIN, "install", "-r", str(requirements), doing="installing Blender and the rest, a few minutes")
+    run_pip(MAIN, "install", "--no-deps", *locked(ALONE), doing="installing what separates stems")
     return kind
 
 
