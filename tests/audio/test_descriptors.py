@@ -53,6 +53,14 @@ def test_no_colour_changes_before_the_sound_does(write_song, fps):
         assert analysis[name][: 3 * fps].max() < 0.05, name
 
 
+@pytest.mark.parametrize("silence", [0.0, 0.3, 5.0])
+def test_silence_before_a_song_neither_builds_nor_drops(write_song, silence):
+    song = np.concatenate([np.zeros(round(silence * RATE)), 0.5 * noise(14)]).astype(np.float32)
+    analysis = analyse(write_song(song), 30, ["build", "drop"])
+    for name in ("build", "drop"):
+        assert analysis[name].max() < 0.1, name
+
+
 def test_a_song_builds_while_it_grows_and_drops_when_the_bass_comes_in(write_song):
     seconds = np.arange(8 * RATE) / RATE
     rise = noise(8, 0.3) * 10 ** (-2 * (1 - seconds / 8))  # 40 dB in eight seconds, without any bass
