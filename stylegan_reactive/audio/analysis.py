@@ -281,14 +281,14 @@ def exact_fps(fps: int | float | Fraction) -> Fraction:
     Raises
     ------
     SongError
-        Not a number above zero and at most 1000.
+        Not a number from 0.001 to 1000.
     """
     try:
         rate = Fraction(fps) if isinstance(fps, Rational) else Fraction(float(fps))
     except (TypeError, ValueError, OverflowError):
         rate = Fraction(0)
-    if not 0 < rate <= LARGEST_FPS:
-        raise SongError(f"{fps} is not a frame rate. Choose one above 0 and at most {LARGEST_FPS} frames per second.")
+    if not Fraction(1, LARGEST_FPS) <= rate <= LARGEST_FPS:
+        raise SongError(f"{fps} is not a frame rate. Choose 0.001 to {LARGEST_FPS} frames per second.")
     if not isinstance(fps, Rational) and rate.denominator != 1:
         ntsc = Fraction(round(rate * 1001 / 1000) * 1000, 1001)
         if ntsc > 0 and abs(rate / ntsc - 1) < NTSC_TOLERANCE:

@@ -7,6 +7,7 @@ follows it with a hidden Markov model, ``grid`` dates the beats by their attacks
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from numbers import Integral
 
 import numpy as np
 from scipy import ndimage
@@ -106,7 +107,11 @@ class RhythmSettings:
     taps: tuple[float, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        if self.beats_per_bar is not None and not 1 <= self.beats_per_bar <= 32:
+        if not isinstance(self.bar_offset, Integral):
+            raise SongError(f"Bars cannot begin {self.bar_offset} beats later; give a whole number.")
+        if self.beats_per_bar is not None and not (
+            isinstance(self.beats_per_bar, Integral) and 1 <= self.beats_per_bar <= 32
+        ):
             raise SongError(f"{self.beats_per_bar} beats per bar is no metre; give 1 to 32.")
         if self.fixed_bpm is not None and not 10.0 <= self.fixed_bpm <= 1000.0:
             raise SongError(f"{self.fixed_bpm} BPM is no tempo; give 10 to 1000.")

@@ -106,7 +106,7 @@ def test_samples_that_are_no_numbers_are_found(write_song, value):
         analyse(write_song(samples, subtype="FLOAT"), 30)
 
 
-@pytest.mark.parametrize("fps", [0, -24, float("nan"), float("inf"), 1e9, "fast", None])
+@pytest.mark.parametrize("fps", [0, -24, 1e-9, float("nan"), float("inf"), 1e9, "fast", None])
 def test_frame_rate_that_is_none_is_refused(write_song, fps):
     with pytest.raises(SongError, match="not a frame rate"):
         analyse(write_song(tone(1)), fps)

@@ -269,7 +269,15 @@ def test_taps_alone_make_an_even_grid() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"beats_per_bar": 0}, {"fixed_bpm": 0.0}, {"fixed_bpm": float("nan")}, {"speed": 3.0}, {"taps": (1.0, np.inf)}],
+    [
+        {"beats_per_bar": 0},
+        {"beats_per_bar": 3.5},
+        {"bar_offset": 0.5},
+        {"fixed_bpm": 0.0},
+        {"fixed_bpm": float("nan")},
+        {"speed": 3.0},
+        {"taps": (1.0, np.inf)},
+    ],
 )
 def test_settings_that_make_no_rhythm_are_refused(wrong: dict) -> None:
     with pytest.raises(SongError, match=r"give|tap"):
