@@ -148,8 +148,7 @@ def check_label(patch: Patch, generator: Network) -> int | None:
         return None
     if patch.label >= generator.c_dim:
         raise PatchError(
-            f"Patch, label (the class): found {patch.label}, but this network has the classes 0 to {generator.c_dim - 1}. "
-            "Choose one of them."
+            f"Patch, label (the class): found {patch.label}, but this network's classes are 0 to {generator.c_dim - 1}."
         )
     return patch.label
 
