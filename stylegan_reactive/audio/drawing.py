@@ -26,6 +26,10 @@ from .tonnetz import tonnetz
 NO_RANGE = 1e-6
 """Share of its size below which a feature does not change at all."""
 
+BEHIND = 256
+"""Samples behind an attack at which a spectrum is centred that tells what is loud from the attack on: a quarter of its
+window is left of what was before."""
+
 OUTER = 1.0
 """Per cent at either end of a feature's values that do not decide its range."""
 
@@ -100,22 +104,29 @@ def _drum(feature: Feature, song: Heard) -> np.ndarray:
 def _rms(feature: Feature, song: Heard) -> np.ndarray:
     energy, *parts = [song.kept[need] for need in needs(feature)]
     if parts:
-        part, mix = parts
-        energy = energy * _shares(part, mix, len(energy))
+        part, mix, flux, difference = parts
+        energy = energy * _shares(part, mix, len(energy), find_attacks(flux, difference).samples)
     return rms_envelope(energy, song.fps, song.frames, seconds=feature.seconds or 0.0)
 
 
-def _shares(part: np.ndarray, mix: np.ndarray, slices: int) -> np.ndarray:
+def _shares(part: np.ndarray, mix: np.ndarray, slices: int, attacks: np.ndarray) -> np.ndarray:
     """How much of the energy of each slice of sound is a part's, as the spectra around it tell: float64 [slices].
 
-    So a part is as loud as its spectra say, when the samples say.
+    So a part is as loud as its spectra say, when the samples say. Before an attack (samples, int64 [attacks]) the
+    spectra tell that hear nothing of it, and behind it those that hear it well: else a hit would make the drums loud,
+    and the rest soft, before it sounds.
     """
+    if len(part) == 0:
+        return np.zeros(slices)
     shares = np.minimum(part / np.maximum(mix, 1e-12), 1.0)
-    return (
-        np.interp((np.arange(slices) + 0.5) * SLICE, TIMING.centres(len(shares)), shares)
-        if len(shares)
-        else np.zeros(slices)
-    )
+    moment = (np.arange(slices) + 0.5) * SLICE
+    reach = TIMING.window // 2
+    before, behind = -(-reach // SLICE), BEHIND // SLICE
+    place = (attacks // SLICE)[:, None] + np.arange(-before, behind)  # [attacks, slices]
+    clear = np.repeat([(attacks - reach) // TIMING.hop * TIMING.hop, attacks + BEHIND], [before, behind], axis=0).T
+    inside = (place >= 0) & (place < slices)
+    moment[place[inside]] = clear[inside]
+    return np.interp(moment, TIMING.centres(len(shares)), shares)
 
 
 def _loudness(feature: Feature, song: Heard) -> np.ndarray:

@@ -74,8 +74,10 @@ def needs(feature: Feature) -> tuple[Need, ...]:
     if kind in ("kick", "snare", "hats"):
         return Need("novelty", source), Need("difference")
     if kind == "rms":
-        parts = () if source == MIX else (Need("part energy", source, band), Need("part energy", MIX, band))
-        return Need("energy", MIX, band), *parts
+        if source == MIX:
+            return (Need("energy", MIX, band),)
+        parts = (Need("part energy", source, band), Need("part energy", MIX, band))
+        return Need("energy", MIX, band), *parts, Need("attacks"), Need("difference")
     if kind in ("centroid", "flatness", "flux", "contrast"):
         return (Need(kind, source, band),)
     if kind in ("build", "drop"):

@@ -43,3 +43,18 @@ def test_no_feature_moves_before_the_frame_in_which_a_sound_begins(write_song, s
     for name, values in analysis.features.items():
         before = values[:frame]
         assert np.ptp(before, axis=0).max() <= 0.01 * max(np.ptp(values), 1e-6), name
+
+
+@pytest.mark.parametrize("feature", ["percussive:rms", "drums:rms"])
+def test_a_hit_under_a_held_tone_makes_its_part_no_louder_before_it_sounds(write_song, feature):
+    time = np.arange(4 * RATE) / RATE
+    song = 0.05 * sum(np.sin(2 * np.pi * 110 * partial * time + partial) for partial in (1, 2, 3, 4))
+    noise = np.random.default_rng(3).standard_normal(RATE // 4) * np.exp(-np.arange(RATE // 4) / (0.03 * RATE))
+    starts = [RATE // 2 + number * (RATE // 2 + 130) for number in range(6)]  # at every offset within a frame
+    for start in starts:
+        song[start : start + len(noise)] += 0.3 * noise
+    analysis = analyse(write_song(song.astype(np.float32)), 60, [feature])
+    frames = np.array([start * 60 // RATE for start in starts])
+    values = analysis[feature]
+    assert values[frames + 1].min() > 0.3
+    assert values[frames - 1].max() < values[frames - 4].max() + 0.05
