@@ -7,7 +7,6 @@ for every window. Where a window is silent, colours stay as they were.
 """
 
 from itertools import pairwise
-from typing import Protocol
 
 import numpy as np
 
@@ -29,16 +28,6 @@ EXTREMES = 0.1
 steadier."""
 
 EVERYTHING = (0.0, float(RATE))
-
-
-class SpectrumListener(Protocol):
-    """What hears magnitude spectra block by block."""
-
-    def feed(self, magnitudes: np.ndarray) -> None:
-        """Append float32 [windows, bins]."""
-
-    def result(self) -> np.ndarray:
-        """Return what was heard, one row for each window."""
 
 
 class CentroidStream:
