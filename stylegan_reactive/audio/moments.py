@@ -66,9 +66,12 @@ def moments(count: int, fps: Fraction, frames: int, attacks: np.ndarray | None =
     begun = start + grid.window // 2  # from here on, windows hold nothing of what was before
     ending = end - grid.window // 2  # up to here, they hold nothing of what comes: after silence, any of it is all
     earliest, latest = -((-begun - first) // grid.hop), (ending + first) // grid.hop
-    middle = ((begun + ending) // 2 + first) // grid.hop
     delayed = (now - round(DELAY * RATE) + first) // grid.hop
-    window = np.where(earliest <= latest, np.clip(delayed, earliest, latest), middle)
+    # Where attacks follow each other faster than a window is long: the one between them, or if that looks past the
+    # next attack, the nearest that ends there. It is late, but never early.
+    middle = ((begun + ending) // 2 + first) // grid.hop
+    ends_there = (ending + grid.hop // 2 + first) // grid.hop
+    window = np.where(earliest <= latest, np.clip(delayed, earliest, latest), np.minimum(middle, ends_there))
     before = (start - grid.window // 2 + first) // grid.hop
     return Moments(
         window=np.clip(window, 0, count - 1),

@@ -117,6 +117,21 @@ def test_a_chord_comes_up_with_its_attack_and_never_before(write_song):
         assert chroma[frame + 7 : frame + 30, new].sum(axis=1).min() > 0.8
 
 
+@pytest.mark.parametrize("step", [0.125, 0.15])
+def test_fast_notes_are_not_seen_before_they_sound(write_song, step):
+    song, melody = np.zeros(9 * RATE, np.float32), [60, 66, 63, 69] * 12
+    for number, midi in enumerate(melody):
+        at, sound = play(midi, 0.5 + number * step, step, "reed")
+        song[at : at + len(sound)] += 0.2 * sound
+    chroma = analyse(write_song(song), 60, ["chroma"])["chroma"]
+    starts = 0.5 + np.arange(1, len(melody)) * step
+    classes = np.array(melody[1:]) % 12
+    before = chroma[(starts * 60).astype(int) - 1, classes][1:]
+    late = chroma[((starts + 0.8 * step) * 60).astype(int), classes][1:]
+    assert before.max() < 0.04
+    assert np.median(late) > 0.5
+
+
 @pytest.mark.parametrize("bins", [1, 2, 6, 7, 12, 19, 24, 36, 120])
 def test_any_number_of_classes_sums_to_one_and_has_the_note_in_its_place(bins):
     _, note = play(69, 0.0, 2.0, "piano")  # A is nine semitones above C
