@@ -67,7 +67,7 @@ class WeightedEnergyStream:
         self._rate = rate
         self._slice = max(1, rate // SLICES)
         self._filter = k_weighting(rate)
-        self._state = np.zeros((2, 2, channels))
+        self._state: np.ndarray | None = None
         self._weights = channel_weights(channels)
         self._waiting = np.zeros(0)
         self._kept = Collected()
@@ -76,6 +76,10 @@ class WeightedEnergyStream:
         """Append float32 [samples, channels]."""
         if len(block) == 0:
             return
+        if (
+            self._state is None
+        ):  # settled on the first sample, so that a constant offset is no sound at the start either
+            self._state = signal.sosfilt_zi(self._filter)[:, :, None] * block[0].astype(np.float64)
         heard, self._state = signal.sosfilt(self._filter, block, axis=0, zi=self._state)
         energy = np.concatenate([self._waiting, np.square(heard) @ self._weights])
         whole = len(energy) // self._slice * self._slice

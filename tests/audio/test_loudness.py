@@ -65,6 +65,14 @@ def test_songs_shorter_than_a_measurement_have_a_loudness(write_song, samples):
     assert np.isfinite(analysis["loudness"]).all()
 
 
+@pytest.mark.parametrize("channels", [1, 2, 6])
+def test_a_constant_offset_has_no_loudness(write_song, channels):
+    song = np.full((3 * RATE, channels), 0.7, np.float32)
+    analysis = analyse(write_song(song, subtype="FLOAT"), 30, ["loudness"])
+    assert analysis.loudness == -70.0
+    assert (analysis["loudness"] == -70.0).all()
+
+
 def test_builtin_song_is_as_loud_as_it_was_mastered(builtin_song):
     assert analyse(builtin_song, 30, ["loudness"]).loudness == pytest.approx(-14.0, abs=0.2)
 
