@@ -18,6 +18,9 @@ import numpy as np
 from ..errors import PatchError
 from . import envelopes
 
+LARGEST = 1e6
+"""What no value of an envelope exceeds between two steps; Hz are the largest of units, with some 20000."""
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -320,8 +323,10 @@ def chain_to_plain(chain: Iterable[Step]) -> list[dict[str, str | float]]:
 
 
 def apply_chain(chain: Iterable[Step], values: np.ndarray, rate: float) -> np.ndarray:
-    """Take one step after another: float64, of the same shape."""
+    """Take one step after another: float64, of the same shape, finite and not beyond ``LARGEST`` however steep."""
     processed = np.asarray(values, np.float64)
     for step in chain:
-        processed = step.apply(processed, rate)
+        with np.errstate(over="ignore", invalid="ignore"):
+            processed = np.nan_to_num(step.apply(processed, rate), nan=0.0, posinf=LARGEST, neginf=-LARGEST)
+        processed = np.clip(processed, -LARGEST, LARGEST)
     return processed

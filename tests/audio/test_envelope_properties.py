@@ -457,3 +457,12 @@ def test_every_step_says_what_an_artist_can_set(name):
 def test_wrong_chains_say_what_is_wrong(data, complaint):
     with pytest.raises(PatchError, match=complaint):
         chain_from_plain(data)
+
+
+@pytest.mark.parametrize("last", [Gaussian(0.2, 0.5), Follower(0.1, 0.1, 0.1), Power(3.0), NormaliseRange(0, 1)])
+def test_steps_that_outgrow_all_numbers_still_leave_finite_ones(last):
+    envelope = np.abs(np.sin(np.arange(90)))
+    steep = [Expand(0.1, 100), Expand(0.1, 100), Expand(0.1, 100), Power(100), last]
+    shown = apply_chain(steep, envelope, 30)
+    assert np.isfinite(shown.astype(np.float32)).all()
+    assert shown[envelope > 0.9].min() > 0
