@@ -198,5 +198,7 @@ def _seconds(value: float | Fraction, what: str, least: float) -> Fraction:
     except (TypeError, ValueError, OverflowError):
         seconds = Fraction(-1)
     if seconds < Fraction(least):
-        raise SongError(f"{what} of {value} is not a time in a song. Give seconds, {'0' if least == 0 else 'above 0'}.")
+        raise SongError(
+            f"{what} of {value} is not a time in a song. Give seconds, {'0 or more' if least == 0 else 'above 0'}."
+        )
     return seconds

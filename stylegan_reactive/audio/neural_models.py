@@ -235,7 +235,7 @@ def _demucs(model: Model, files: Sequence[Path], device: Any) -> Network:
     network = networks[0] if len(networks) == 1 else BagOfModels(networks, model.shares)
     network.to(device).eval()
     if network.audio_channels != 2:
-        raise SongError(f"“{files[0]}” separates {network.audio_channels} channels, not 2. Choose others weights.")
+        raise SongError(f"“{files[0]}” separates {network.audio_channels} channels, not 2. Choose other weights.")
     seconds = min([LONGEST_SEGMENT, *(float(one.segment) for one in networks)])
 
     def separate(sound: np.ndarray) -> np.ndarray:
@@ -313,7 +313,7 @@ def _unmix(model: Model, files: Sequence[Path], device: Any) -> Network:
         heard, (hidden, inputs) = len(tensors["input_mean"]), tensors["fc1.weight"].shape
         bins = len(tensors["output_mean"])
         if inputs != 2 * heard:
-            raise SongError(f"“{file}” separates {inputs // heard} channels, not 2. Choose others weights.")
+            raise SongError(f"“{file}” separates {inputs // heard} channels, not 2. Choose other weights.")
         network = OpenUnmix(
             nb_bins=bins,
             nb_channels=2,
