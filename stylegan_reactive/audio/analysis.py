@@ -4,7 +4,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
-from numbers import Rational
+from numbers import Integral, Rational
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -52,6 +52,16 @@ class SectionSettings:
     kinds: int | None = None
     method: Method = "laplacian"
     shortest_bars: int = 4
+
+    def __post_init__(self) -> None:
+        if self.kinds is not None and not _is_count(self.kinds):
+            raise SongError(f"A song cannot have {self.kinds!r} kinds of section. Choose a whole number, 1 or more.")
+        if not _is_count(self.shortest_bars):
+            raise SongError(f"A section cannot last {self.shortest_bars!r} bars. Choose a whole number, 1 or more.")
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, Integral) and int(value) >= 1
 
 
 AS_HEARD = SectionSettings()

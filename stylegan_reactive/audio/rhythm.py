@@ -7,7 +7,7 @@ follows it with a hidden Markov model, ``grid`` dates the beats by their attacks
 
 from dataclasses import dataclass, field
 from fractions import Fraction
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 from scipy import ndimage
@@ -113,14 +113,21 @@ class RhythmSettings:
             isinstance(self.beats_per_bar, Integral) and 1 <= self.beats_per_bar <= 32
         ):
             raise SongError(f"{self.beats_per_bar} beats per bar is no metre; give 1 to 32.")
-        if self.fixed_bpm is not None and not 10.0 <= self.fixed_bpm <= 1000.0:
+        if self.fixed_bpm is not None and not (_is_number(self.fixed_bpm) and 10.0 <= self.fixed_bpm <= 1000.0):
             raise SongError(f"{self.fixed_bpm} BPM is no tempo; give 10 to 1000.")
-        if self.first_beat is not None and not np.isfinite(self.first_beat):
+        if self.first_beat is not None and not (_is_number(self.first_beat) and np.isfinite(self.first_beat)):
             raise SongError(f"The first beat cannot lie at {self.first_beat} seconds; give a time in the song.")
+        if self.first_beat is not None and self.fixed_bpm is None:
+            raise SongError("A first beat counts only with a fixed tempo; give fixed_bpm as well, or taps instead.")
         if self.speed not in (0.5, 1.0, 2.0):
             raise SongError(f"The beat cannot be counted {self.speed} times as fast; give 0.5, 1 or 2.")
-        if not np.all(np.isfinite(self.taps)):
-            raise SongError("A tap lies at no finite time; tap again.")
+        taps = self.taps.tolist() if isinstance(self.taps, np.ndarray) else self.taps
+        if not isinstance(taps, tuple | list) or not all(_is_number(tap) and np.isfinite(tap) for tap in taps):
+            raise SongError("Taps are times in seconds, and one of these is none; tap again.")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 FOUND = RhythmSettings()

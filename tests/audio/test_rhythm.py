@@ -277,6 +277,11 @@ def test_taps_alone_make_an_even_grid() -> None:
         {"fixed_bpm": float("nan")},
         {"speed": 3.0},
         {"taps": (1.0, np.inf)},
+        {"taps": "1.0"},
+        {"taps": ("1.0", "1.5")},
+        {"fixed_bpm": "120"},
+        {"fixed_bpm": 120.0, "first_beat": "1"},
+        {"first_beat": 1.0},
     ],
 )
 def test_settings_that_make_no_rhythm_are_refused(wrong: dict) -> None:

@@ -12,6 +12,7 @@ import mir_eval
 import numpy as np
 import pytest
 
+from stylegan_reactive.audio import SectionSettings
 from stylegan_reactive.audio.attack import DifferenceStream
 from stylegan_reactive.audio.chroma import PitchStream
 from stylegan_reactive.audio.decode import SongReader
@@ -21,7 +22,7 @@ from stylegan_reactive.audio.sections import Section, section_envelopes, section
 from stylegan_reactive.audio.spectrum import PITCH, TIMING, SpectrumStream
 from stylegan_reactive.audio.structure import Method, find_sections
 from stylegan_reactive.audio.timbre import TimbreStream
-from stylegan_reactive.errors import PatchError
+from stylegan_reactive.errors import PatchError, SongError
 
 RATE = 44100
 BEAT = 0.4
@@ -202,6 +203,12 @@ def test_what_cannot_be_is_refused(verse_and_chorus):
     for wrong in ({"kinds": 0}, {"shortest_bars": 0}, {"method": "guess"}):
         with pytest.raises(PatchError, match=r"Choose 1 or more|Use laplacian or novelty"):
             find_sections(timbre, circle, steady(duration), duration, **wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"kinds": 2.5}, {"kinds": 0}, {"shortest_bars": 1.5}, {"shortest_bars": "4"}])
+def test_counts_that_are_none_are_refused_before_the_song_is_heard(wrong):
+    with pytest.raises(SongError, match="whole number"):
+        SectionSettings(**wrong)
 
 
 def test_a_reference_song_has_the_sections_of_its_score(shared_folder: Path):
