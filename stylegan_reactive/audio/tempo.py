@@ -2,8 +2,8 @@
 """Which of several possible pulses is the beat: the same song can be counted twice as fast, or between the beats.
 
 Each candidate is a complete sequence of beats. Five observations tell them apart; together they are the log odds of a
-logistic regression, whose weights come from about 120 pieces with known beats, written for this purpose in sixteen styles
-from 56 to 210 BPM with General MIDI instruments.
+logistic regression, whose weights come from about 120 pieces with known beats, written for this purpose in sixteen
+styles from 56 to 210 BPM with General MIDI instruments.
 """
 
 from dataclasses import dataclass
