@@ -219,7 +219,11 @@ def analyse(
     if any(needs_rhythm(feature) for feature in wanted):
         tell(HEARD, "Finding the beat")
         novelty, circle, energy = (kept[MIX][need] for need in RHYTHM_NEEDS)
-        found = find_rhythm(novelty, circle, energy, rhythm)
+
+        def tell_search(part: float) -> None:
+            tell(HEARD + (RHYTHM - HEARD) * part, "Finding the beat")
+
+        found = find_rhythm(novelty, circle, energy, rhythm, tell_search)
     sections: tuple[Section, ...] = ()
     if found and Need("timbre") in kept[MIX]:
         sections = find_sections(kept[MIX][Need("timbre")], circle, found, float(length), **asdict(form))

@@ -5,6 +5,7 @@
 follows it with a hidden Markov model, ``grid`` dates the beats by their attacks, and ``metre`` counts the bars.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from numbers import Integral, Real
@@ -135,7 +136,11 @@ FOUND = RhythmSettings()
 
 
 def find_rhythm(
-    novelty: Novelty, circle: np.ndarray, energy: np.ndarray | None = None, settings: RhythmSettings = FOUND
+    novelty: Novelty,
+    circle: np.ndarray,
+    energy: np.ndarray | None = None,
+    settings: RhythmSettings = FOUND,
+    tell: Callable[[float], None] = lambda part: None,
 ) -> Rhythm:
     """Find tempo, beats, metre and downbeats.
 
@@ -149,6 +154,8 @@ def find_rhythm(
         Of the waveform's first difference, as ``attack.DifferenceStream`` gives it: dates the beats to the millisecond.
     settings
         The artist's corrections.
+    tell
+        Called with the share that is done, 0 to 1, between the steps of the search; may raise to cancel.
 
     Returns
     -------
@@ -162,7 +169,7 @@ def find_rhythm(
         return _tapped(settings, heard)
     if len(heard.hits) < FEWEST_HITS or heard.seconds < SHORTEST:
         return Rhythm(DEFAULT_TEMPO, np.zeros(0), np.zeros(0), settings.beats_per_bar or BEATS_PER_BAR)
-    candidates = find_candidates(heard.sound, heard.hits, heard.strengths)
+    candidates = find_candidates(heard.sound, heard.hits, heard.strengths, tell)
     return _finish(candidates, heard, settings)
 
 

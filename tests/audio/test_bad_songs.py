@@ -175,6 +175,22 @@ def test_progress_rises_to_one_and_its_exception_cancels(write_song):
         analyse(path, 30, progress=cancel)
 
 
+def test_the_search_for_the_beat_can_be_cancelled_on_its_way(write_song, drum_loop):
+    path = write_song(drum_loop({"kick": np.arange(0, 12, 0.5).tolist()}, 12))
+    searching = []
+
+    def cancel(fraction: float, text: str) -> None:
+        if text == "Finding the beat":
+            searching.append(fraction)
+            if fraction > 0.9:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        analyse(path, 30, ["bars"], progress=cancel)
+    assert len(searching) > 3
+    assert searching == sorted(searching)
+
+
 # Decoding alone: what is behind it has then nothing to fear
 
 
