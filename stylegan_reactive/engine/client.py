@@ -387,14 +387,56 @@ class Engine:
         return dict(self._call("song", None, song=song))
 
     def analyse(
-        self, song: str, fps: Fraction, recipes: Sequence[Mapping[str, Any]], *, progress: Progress | None = None
+        self,
+        song: str,
+        fps: Fraction,
+        recipes: Sequence[Mapping[str, Any]],
+        *,
+        offset: float = 0.0,
+        duration: float | None = None,
+        rhythm: Mapping[str, Any] | None = None,
+        form: Mapping[str, Any] | None = None,
+        stems: str | Mapping[str, str] | None = None,
+        progress: Progress | None = None,
     ) -> protocol.Analysed:
-        """A song's envelopes by their recipes, see the audio room; raises `SongError`.
+        """A song's envelopes by their recipes, see the audio room.
 
-        `progress` is called with a fraction and a text some times a second; an exception from it cancels.
+        Parameters
+        ----------
+        song : str
+        fps : Fraction
+        recipes : sequence of dict
+        offset, duration : float
+            Which part of the song, in seconds: from where, and how much of it; None: to its end. All times that come
+            back, and those in `rhythm`, count from the start of that part.
+        rhythm : dict, optional
+            What is known of the beat: ``beats_per_bar``, ``bar_offset``, ``fixed_bpm``, ``first_beat``, ``speed``,
+            ``taps``, as in `audio.RhythmSettings`. What is not named is found.
+        form : dict, optional
+            What is known of the sections: ``kinds``, ``method``, ``shortest_bars``, as in `audio.SectionSettings`.
+        stems : str or dict, optional
+            A folder with the song's stems, or name → file. None, or an empty text: none.
+        progress : callable, optional
+            Called with a fraction and a text some times a second; an exception from it cancels.
+
+        Raises
+        ------
+        SongError
+            The song or a stem cannot be read, or what is said of the beat cannot be.
+        PatchError
+            A recipe, or a value in `rhythm`, `form` or `stems`, does not exist or is of the wrong kind.
         """
         result = self._call(
-            "analyse", progress, song=song, fps=[fps.numerator, fps.denominator], recipes=[dict(r) for r in recipes]
+            "analyse",
+            progress,
+            song=song,
+            fps=[fps.numerator, fps.denominator],
+            recipes=[dict(recipe) for recipe in recipes],
+            offset=offset,
+            duration=duration,
+            rhythm=None if rhythm is None else dict(rhythm),
+            form=None if form is None else dict(form),
+            stems=stems if stems is None or isinstance(stems, str) else dict(stems),
         )
         return protocol.Analysed(
             envelopes={name: protocol.unpack(text) for name, text in result["envelopes"].items()},
@@ -403,6 +445,11 @@ class Engine:
             tempo=float(result["tempo"]),
             beats=np.array(result["beats"], np.float64),
             downbeats=np.array(result["downbeats"], np.float64),
+            beats_per_bar=int(result["beats_per_bar"]),
+            beat_confidence=float(result["beat_confidence"]),
+            bar_confidence=float(result["bar_confidence"]),
+            sections=tuple((float(start), float(end), str(label)) for start, end, label in result["sections"]),
+            loudness=None if result["loudness"] is None else float(result["loudness"]),
         )
 
     # Pictures

@@ -13,7 +13,8 @@ hello      protocol, device                                       protocol, vers
 patch      key, patch                                             num_ws, resolution, noise_inputs
 frame      patch (key), values, size [w, h], slot (name)          seconds
 song       song                                                   duration, sample_rate, channels
-analyse    song, fps [n, d], recipes                              envelopes, frames, duration, tempo, beats, ...
+analyse    song, fps [n, d], recipes; if wanted: offset,          envelopes, frames, duration, tempo, beats, ...:
+           duration, rhythm, form, stems (see `Engine.analyse`)   see `Analysed`
 cancel     target (id)                                            none: it is never answered
 =========  =====================================================  ==============================================
 """
@@ -71,7 +72,15 @@ class Analysed:
     duration, tempo : float
         Seconds; beats per minute (0 where no beat was found).
     beats, downbeats : float64 [n]
-        Seconds from the start of the song.
+        Seconds from the start of the song, or of the part of it that was asked for.
+    beats_per_bar : int
+        The metre.
+    beat_confidence, bar_confidence : float
+        How sure the beats are, and the bars if the beats are right: 0 to 1.
+    sections : tuple of (start, end, label)
+        Seconds, like the beats, and what kind of section it is.
+    loudness : float, optional
+        Of the whole song in LUFS; none unless a recipe listens to loudness.
     """
 
     envelopes: "dict[str, np.ndarray]"
@@ -80,6 +89,11 @@ class Analysed:
     tempo: float
     beats: "np.ndarray"
     downbeats: "np.ndarray"
+    beats_per_bar: int
+    beat_confidence: float
+    bar_confidence: float
+    sections: tuple[tuple[float, float, str], ...]
+    loudness: float | None
 
 
 def encode(message: Message) -> bytes:

@@ -14,7 +14,7 @@ import threading
 import time
 import traceback
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from fractions import Fraction
 from importlib import metadata
 from importlib.util import find_spec
@@ -27,6 +27,7 @@ from . import protocol
 if TYPE_CHECKING:
     import torch
 
+    from ..audio import Analysis
     from ..choreography import Choreographer
 
 NEEDED = ("numpy", "torch", "scipy", "soundfile", "soxr", "safetensors")
@@ -222,14 +223,19 @@ class Server:
     def analyse(self, message: dict[str, Any], progress: Progress) -> dict[str, Any]:
         """Listen to a song and bake the recipes that are asked for."""
         from ..audio import DEFAULT_FEATURES, Recipe, analyse, bake, features_of
+        from .knowledge import Knowledge
 
-        song, fps = message["song"], Fraction(*message["fps"])
+        song, fps, knowledge = message["song"], Fraction(*message["fps"]), Knowledge.of(message)
         recipes = [Recipe.from_dict(recipe) for recipe in message["recipes"]]
-        key, asked = (*stamp(song), fps), features_of(recipes)
-        features = dict.fromkeys((*DEFAULT_FEATURES, *asked))
-        analysis = self.analyses.get_or_make(key, lambda: analyse(song, fps, features, progress=progress))
+        asked = features_of(recipes)
+        key = (*stamp(song), fps, knowledge, tuple(stamp(path) for _, path in knowledge.stems))
+
+        def listen(features: Iterable[str]) -> "Analysis":
+            return analyse(song, fps, features, **knowledge.arguments(), progress=progress)
+
+        analysis = self.analyses.get_or_make(key, lambda: listen(dict.fromkeys((*DEFAULT_FEATURES, *asked))))
         if missing := [feature for feature in asked if feature not in analysis.features]:
-            analysis = analysis.with_features_of(analyse(song, fps, missing, progress=progress))
+            analysis = analysis.with_features_of(listen(missing))
             self.analyses[key] = analysis
         return {
             "envelopes": {recipe.name: protocol.pack(bake(analysis, recipe)) for recipe in recipes},
@@ -238,6 +244,11 @@ class Server:
             "tempo": float(analysis.tempo),
             "beats": [float(beat) for beat in analysis.beats],
             "downbeats": [float(beat) for beat in analysis.downbeats],
+            "beats_per_bar": int(analysis.beats_per_bar),
+            "beat_confidence": float(analysis.beat_confidence),
+            "bar_confidence": float(analysis.bar_confidence),
+            "sections": [[float(part.start), float(part.end), part.label] for part in analysis.sections],
+            "loudness": None if analysis.loudness is None else float(analysis.loudness),
         }
 
 
