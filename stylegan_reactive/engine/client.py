@@ -452,6 +452,32 @@ class Engine:
             loudness=None if result["loudness"] is None else float(result["loudness"]),
         )
 
+    def separate(
+        self, song: str, folder: str, *, model: str = "htdemucs", weights: str | None = None, online: bool = False
+    ) -> Pending:
+        """Begin to make stems of a song by a network; pictures are made meanwhile, and separations one after another.
+
+        Parameters
+        ----------
+        song : str
+        folder : str
+            Where stems, and downloaded weights, are kept: the next time they are there at once.
+        model : str
+            A name in `audio.neural.MODELS`.
+        weights : str, optional
+            A file or folder with the network's weights; none: the published ones.
+        online : bool
+            Whether weights may be downloaded.
+
+        Returns
+        -------
+        Pending
+            Its result is ``{"stems": {name: path}}``, or raises `SongError`; it has ``progress`` and ``cancel``.
+        """
+        self.start()
+        assert self._process is not None
+        return self._process.ask("separate", song=song, folder=folder, model=model, weights=weights, online=online)
+
     # Pictures
 
     def check_patch(self, patch: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ frame      patch (key), values, size [w, h], slot (name)          seconds
 song       song                                                   duration, sample_rate, channels
 analyse    song, fps [n, d], recipes; if wanted: offset,          envelopes, frames, duration, tempo, beats, ...:
            duration, rhythm, form, stems (see `Engine.analyse`)   see `Analysed`
+separate   song, folder, model, weights, online                   stems (name to path); others are answered meanwhile
 cancel     target (id)                                            none: it is never answered
 =========  =====================================================  ==============================================
 """

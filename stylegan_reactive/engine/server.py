@@ -2,6 +2,7 @@
 """The engine: reads requests from its standard input, answers on its standard output, and ends when the input closes.
 
 One thread reads, so that a cancellation or the parent's end is noticed at once; one thread works, in order of arrival.
+Separating stems takes minutes and has a thread of its own, so that pictures are made meanwhile.
 Everything heavy is imported by the hello, whose answer can then say in plain words what is missing.
 """
 
@@ -251,13 +252,31 @@ class Server:
             "loudness": None if analysis.loudness is None else float(analysis.loudness),
         }
 
+    def separate(self, message: dict[str, Any], progress: Progress) -> dict[str, Any]:
+        """Make stems of a song by a network, or find those of an earlier time. Touches nothing that the others keep."""
+        from ..audio.neural import separate
 
-OPERATIONS = ("hello", "patch", "frame", "song", "analyse")
+        assert self.device is not None
+        stems = separate(
+            message["song"],
+            message["folder"],
+            model=message["model"],
+            weights=message["weights"] or None,
+            online=bool(message["online"]),
+            device=str(self.device),
+            progress=progress,
+        )
+        return {"stems": {name: str(path) for name, path in stems.items()}}
+
+
+OPERATIONS = ("hello", "patch", "frame", "song", "analyse", "separate")
 
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:
     """Answer requests from `source` on `sink` until `source` ends; then the process ends too."""
     waiting: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    separations: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    writing = threading.Lock()
     cancelled: set[int] = set()
     server = Server()
 
@@ -268,12 +287,14 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
                 if message.get("op") == "cancel":
                     cancelled.add(int(message["target"]))
                 else:
-                    waiting.put(message)
+                    (separations if message.get("op") == "separate" else waiting).put(message)
         os._exit(0)  # the parent is gone, or talks nonsense: nobody waits for what is being computed
 
     def send(message: dict[str, Any]) -> None:
-        sink.write(protocol.encode(message))
-        sink.flush()
+        line = protocol.encode(message)
+        with writing:
+            sink.write(line)
+            sink.flush()
 
     def answer(message: dict[str, Any]) -> dict[str, Any]:
         number = message["id"]
@@ -307,9 +328,13 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
         finally:
             cancelled.discard(number)
 
+    def work(requests: queue.SimpleQueue[dict[str, Any]]) -> None:
+        while True:
+            send(answer(requests.get()))
+
     threading.Thread(target=read, name="requests", daemon=True).start()
-    while True:
-        send(answer(waiting.get()))
+    threading.Thread(target=work, args=(separations,), name="separations", daemon=True).start()
+    work(waiting)
 
 
 def main() -> None:
