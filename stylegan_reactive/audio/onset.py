@@ -49,8 +49,8 @@ SILENCE = 3e-4
 """Novelty below which there is nothing, per sub-band: a tone that starts at about -100 dB of full scale."""
 
 INAUDIBLE = 1e-6
-"""Magnitude of a quarter-tone up to which nothing is heard in it: a tone of -120 dB of full scale, less than the noise
-of 16 bits. Cube roots would make much of the faintest noise."""
+"""Magnitude that one quarter-tone must exceed for a window to count as sound: a tone of -120 dB of full scale. Cube
+roots would make much of the faintest noise."""
 
 FAINT = 0.07
 """Share of a strong hit below which a hit is left out: some -70 dB, where levels count by their cube root."""
@@ -127,7 +127,9 @@ class AttackStream:
 
     def feed(self, magnitudes: np.ndarray) -> None:
         """Append float32 [windows, bins]."""
-        level = np.concatenate([self._before, np.cbrt(np.maximum(magnitudes @ self._weights - INAUDIBLE, 0.0))])
+        bands = magnitudes @ self._weights
+        bands[bands.max(axis=1) <= INAUDIBLE] = 0.0
+        level = np.concatenate([self._before, np.cbrt(bands)])
         before = ndimage.maximum_filter1d(level[:-COMPARED], 3, axis=1, mode="nearest")
         self._kept.add(np.maximum(level[COMPARED:] - before, 0.0).mean(axis=1))
         self._before = level[-COMPARED:]
