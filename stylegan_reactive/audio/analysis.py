@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From a song to its features on video frames: one pass over the sound, then everything from what that pass kept."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from numbers import Integral, Rational
@@ -143,6 +144,23 @@ class Analysis:
         )
 
 
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Let NumPy's matrix products use one thread, where threadpoolctl (which librosa brings) is there to say so.
+
+    Those of a song are small: several threads spend as much time again on waiting for each other, and their number
+    would decide about the last bits.
+    """
+    try:
+        import threadpoolctl
+    except ImportError:
+        yield
+        return
+    with threadpoolctl.threadpool_limits(limits=1, user_api="blas"):
+        yield
+
+
+@one_blas_thread()
 def analyse(
     path: str | Path,
     fps: int | float | Fraction,

@@ -39,6 +39,7 @@ RULES = (
     Rule("__init__.py", lazy={"bpy", "blender"}),
     Rule("errors.py"),
     Rule("audio/sound_file.py", packages={"numpy", "soundfile"}, lazy={"av"}),
+    Rule("audio/analysis.py", packages={"numpy"}, lazy={"threadpoolctl"}),
     Rule("audio/neural_models.py", packages=SOUND, lazy={"torch", "torchaudio", "safetensors", "demucs", "openunmix"}),
     Rule("audio/*", packages=SOUND),
     Rule("generator/*", packages={"torch", "numpy", "safetensors"}),
