@@ -43,17 +43,6 @@ def seeds_of(text: str, owner: str) -> list[int]:
     return seeds
 
 
-def text_of_seeds(seeds: list[int]) -> str:
-    """Numbers as the shortest text that `seeds_of` reads back."""
-    runs: list[list[int]] = []
-    for seed in seeds:
-        if runs and seed == runs[-1][-1] + 1:
-            runs[-1].append(seed)
-        else:
-            runs.append([seed])
-    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
-
-
 # From properties to the patch
 
 
@@ -65,18 +54,22 @@ def _signal(layer: SGR_LatentLayer | SGR_NoiseLayer, amount: float) -> dict[str,
     return {"amount": amount, "envelope": layer.envelope, "gain": layer.gain, "offset": layer.offset}
 
 
+def _clock(layer: SGR_LatentLayer | SGR_NoiseLayer) -> dict[str, Any]:
+    return {"envelope": layer.clock}
+
+
 def _latent_source(layer: SGR_LatentLayer) -> dict[str, Any]:
     seeds = seeds_of(layer.seeds, layer.name)
     if layer.kind == "static":
-        return {"kind": "static", "seed": seeds[0]}
+        return {"kind": "static", "latents": seeds[:1]}
     if layer.kind == "loop":
-        return {"kind": "loop", "seeds": seeds, "bars": layer.bars, "clock": layer.clock}
+        return {"kind": "loop", "latents": seeds, "bars": layer.bars, "phase": _clock(layer)}
     if len(seeds) != len(PITCHES):
         raise PatchError(
             f"The chroma layer {layer.name!r} has {len(seeds)} seeds. "
             f"It needs {len(PITCHES)}, one for each note, such as 1-12."
         )
-    return {"kind": "chroma", "seeds": seeds, "envelopes": [f"audio_chroma_{pitch}" for pitch in PITCHES]}
+    return {"kind": "chroma", "latents": seeds, "envelopes": [f"audio_chroma_{pitch}" for pitch in PITCHES]}
 
 
 def _noise_source(layer: SGR_NoiseLayer) -> dict[str, Any]:
@@ -84,7 +77,7 @@ def _noise_source(layer: SGR_NoiseLayer) -> dict[str, Any]:
         return {"kind": "own"}
     if layer.kind == "fixed":
         return {"kind": "fixed", "seed": layer.seed}
-    return {"kind": "evolving", "seed": layer.seed, "seconds": layer.seconds, "clock": layer.clock}
+    return {"kind": "evolving", "seed": layer.seed, "seconds": layer.seconds, "clock": _clock(layer)}
 
 
 def checkpoint_of(scene: bpy.types.Scene) -> str:
@@ -97,11 +90,10 @@ def patch_of(scene: bpy.types.Scene) -> dict[str, Any]:
     """The scene's patch as JSON data; raises `PatchError` for what cannot be written as one."""
     settings = settings_of(scene)
     return {
-        "version": 1,
+        "version": 2,
         "checkpoint": checkpoint_of(scene),
         "label": settings.label,
-        "truncation": settings.truncation,
-        "truncation_cutoff": None,
+        "truncation": {"amount": settings.truncation},
         LAYERS: [
             {
                 "name": layer.name,
@@ -132,7 +124,8 @@ def envelopes_read(patch: dict[str, Any]) -> set[str]:
         if layer["enabled"]:
             signal = layer.get("influence") or layer["amplitude"]
             source = layer["source"]
-            names |= {signal["envelope"], source.get("clock", ""), *source.get("envelopes", ())}
+            clock = source.get("clock") or source.get("phase") or {"envelope": ""}
+            names |= {signal["envelope"], clock["envelope"], *source.get("envelopes", ())}
     return names - {""}
 
 
@@ -140,7 +133,7 @@ def number_at(scene: bpy.types.Scene, data_path: str) -> tuple[str, float] | Non
     """The patch's dotted path for a data path of the scene, and the property's value; None where there is none."""
     settings = settings_of(scene)
     if data_path == "stylegan_reactive.truncation":
-        return "truncation", settings.truncation
+        return "truncation.amount", settings.truncation
     match = _LAYER_NUMBER.match(data_path)
     if match is None:
         return None
@@ -182,19 +175,24 @@ def read_preset(name: str) -> dict[str, Any]:
     return dict(json.loads((PRESETS / f"{name}.json").read_text(encoding="utf-8")))
 
 
-def _apply(layer: Any, data: dict[str, Any], signal: dict[str, Any], amount: Callable[[float], None]) -> None:
+def _apply(layer: Any, data: dict[str, Any], signal: Any, amount: Callable[[float], None]) -> None:
     layer.name, layer.enabled = data["name"], data["enabled"]
     if isinstance(data["range"], str):
         layer.range = data["range"]
     else:
         layer.range, (layer.first, layer.last) = "custom", data["range"]
-    amount(signal["amount"])
-    layer.envelope, layer.gain, layer.offset = signal["envelope"], signal["gain"], signal["offset"]
+    shaped = signal if isinstance(signal, dict) else {"amount": signal}
+    amount(shaped["amount"])
+    layer.envelope, layer.gain = shaped.get("envelope", ""), shaped.get("gain", 1.0)
+    layer.offset = shaped.get("offset", 0.0)
     source = data["source"]
     layer.kind = source["kind"]
-    for number in ("bars", "clock", "seconds"):
+    for number in ("bars", "seconds"):
         if number in source:
             setattr(layer, number, source[number])
+    for clock in ("phase", "clock"):
+        if clock in source:
+            layer.clock = source[clock]["envelope"]
 
 
 def apply_patch(settings: SGR_Settings, patch: dict[str, Any]) -> None:
@@ -206,7 +204,7 @@ def apply_patch(settings: SGR_Settings, patch: dict[str, Any]) -> None:
         layer = settings.latent_layers.add()
         _apply(layer, data, data["influence"], lambda value, layer=layer: setattr(layer, "influence", value))  # type: ignore[misc]
         source = data["source"]
-        layer.seeds = text_of_seeds(source.get("seeds", [source.get("seed", 1)]))
+        layer.seeds = source["latents"]
     for data in patch[NOISE]:
         noise = settings.noise_layers.add()
         _apply(noise, data, data["amplitude"], lambda value, layer=noise: setattr(layer, "amplitude", value))  # type: ignore[misc]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks for plain data that came from a file: each returns the value in its right type or raises a ``PatchError``.
+"""Checks for plain data that came from a file: each returns the value in its right type or raises a ``Misfit``.
 
 Every message names the dotted path of the value, what was found there and what was expected, so that an artist who
 wrote the JSON by hand finds the line. Nothing here recurses into what it was given: data nested without end is
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Collection
 from typing import Any
 
@@ -38,9 +39,23 @@ def describe(value: object) -> str:
     return f"a {type(value).__name__}"
 
 
-def refuse(path: str, value: object, expected: str) -> PatchError:
+class Misfit(Exception):
+    """A value that does not fit its place: the dotted path, and a sentence with what was found and expected."""
+
+    def __init__(self, path: str, sentence: str) -> None:
+        super().__init__(f"{path}: {sentence}")
+        self.path = path
+        self.sentence = sentence
+
+    def error(self, line: int | None = None) -> PatchError:
+        """The same for the artist, with the line of the file where it is known."""
+        where = f"line {line}, {self.path}" if line else self.path
+        return PatchError(f"Patch, {where}: {self.sentence}")
+
+
+def refuse(path: str, value: object, expected: str) -> Misfit:
     """The error for a value that is not as expected; the caller raises it."""
-    return PatchError(f"Patch, {path}: found {describe(value)}, expected {expected}.")
+    return Misfit(path, f"found {describe(value)}, expected {expected}.")
 
 
 def obj(value: object, path: str, *, known: Collection[str], required: Collection[str] = ()) -> dict[str, Any]:
@@ -49,10 +64,10 @@ def obj(value: object, path: str, *, known: Collection[str], required: Collectio
         raise refuse(path, value, f"an object with the keys {', '.join(known)}")
     for key in value:
         if key not in known:
-            raise PatchError(f"Patch, {path}: found the unknown key {describe(key)}, expected only {', '.join(known)}.")
+            raise Misfit(path, f"found the unknown key {describe(key)}, expected only {', '.join(known)}.")
     for key in required:
         if key not in value:
-            raise PatchError(f"Patch, {path}: found no key {key!r}, expected one; add it.")
+            raise Misfit(path, f"found no key {key!r}, expected one; add it.")
     return value
 
 
@@ -95,6 +110,13 @@ def text(value: object, path: str, *, longest: int = 1024) -> str:
     return value
 
 
+def choice(value: object, path: str, names: Collection[str]) -> str:
+    """One of some names."""
+    if not isinstance(value, str) or value not in names:
+        raise refuse(path, value, f"one of {', '.join(names)}")
+    return value
+
+
 def finite(value: object, name: str) -> float:
     """A number of the frame (an envelope or an override): any kind of real number, but finite."""
     try:
@@ -104,6 +126,44 @@ def finite(value: object, name: str) -> float:
     if isinstance(value, str) or not math.isfinite(result):
         raise PatchError(f"The value {name!r} of this frame: found {describe(value)}, expected a finite number.")
     return result
+
+
+_TOKEN = re.compile(r'[ \t\n\r]*("(?:[^"\\]|\\.)*"|[][{}:,]|[^][{}:,"\s]+)')
+
+
+def line_of(source: str, path: str) -> int | None:
+    """The line, from 1, on which the value of a dotted path begins in JSON text; of its object where it is missing."""
+    wanted = path.split(".")
+    best: int | None = 1
+    stack: list[str | int | None] = []  # where we are: a key or a number for each open object or list
+    depth = 0  # how many of the stack's places agree with what is wanted
+    key: str | None = None
+    for token in _TOKEN.finditer(source):
+        word = token[1]
+        if word in "]}":
+            stack.pop()
+            depth = min(depth, len(stack))
+        elif word == ",":
+            if stack and isinstance(stack[-1], int):
+                stack[-1] += 1
+            elif stack:
+                stack[-1] = None
+            depth = min(depth, len(stack) - 1)
+        elif word == ":":
+            stack[-1] = key
+        elif word[0] == '"' and stack and stack[-1] is None:
+            key = json.loads(word)
+            continue
+        if word in ",:]}":
+            continue
+        if stack and depth == len(stack) - 1 and depth < len(wanted) and str(stack[-1]) == wanted[depth]:
+            depth += 1
+            best = source.count("\n", 0, token.start(1)) + 1
+            if depth == len(wanted):
+                return best
+        if word in "[{":
+            stack.append(0 if word == "[" else None)
+    return best
 
 
 def parse_json(source: str) -> object:

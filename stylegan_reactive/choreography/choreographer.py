@@ -18,8 +18,9 @@ import torch
 from ..errors import PatchError
 from .latents import frame_latents, seeded_z
 from .noise import NoiseMaps, frame_noise, own_noise, rows_needed
-from .patch import Patch, Values, envelope_at
+from .patch import Patch
 from .ranges import Shapes, latent_range, noise_range
+from .signals import Values, envelope_at
 
 _LATENTS_KEPT = 1024  # 2 MB at 512 numbers each; more than any patch without animated seeds reads
 

@@ -19,8 +19,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from .patch import ChromaLatent, LatentLayer, LatentSource, LoopLatent, Patch, Values, envelope_at
+from ..errors import PatchError
+from .patch import LatentLayer, LatentSource, Patch
 from .ranges import Shapes, latent_range
+from .signals import Values, envelope_at
+from .sources import ChromaLatent, DirectionLatent, LoopLatent
 
 Weights = npt.NDArray[np.float64]
 
@@ -91,17 +94,21 @@ def chroma_weights(chroma: Sequence[float]) -> Weights:
 
 def source_weights(source: LatentSource, values: Values) -> tuple[tuple[int, ...], Weights]:
     """The seeds of a source and their weights in the frame that has these values."""
+    if isinstance(source, DirectionLatent):
+        raise PatchError("Directions cannot be used yet.")
+    seeds = tuple(latent for latent in source.latents if isinstance(latent, int))
+    if len(seeds) < len(source.latents):
+        raise PatchError("Latents of files cannot be used yet.")
     if isinstance(source, LoopLatent):
-        phase = envelope_at(values, source.clock) / source.bars
-        return source.seeds, loop_weights(len(source.seeds), phase)
+        return seeds, loop_weights(len(seeds), source.phase.at(values) / source.bars)
     if isinstance(source, ChromaLatent):
-        return source.seeds, chroma_weights([envelope_at(values, name) for name in source.envelopes])
-    return (source.seed,), np.ones(1)
+        return seeds, chroma_weights([envelope_at(values, name) for name in source.envelopes])
+    return seeds[:1], np.ones(1)
 
 
 def layer_influence(layer: LatentLayer, values: Values) -> float:
     """A layer's influence in a frame, 0 to 1; 0 for a layer that is switched off."""
-    return min(1.0, max(0.0, layer.influence.at(values))) if layer.enabled else 0.0
+    return layer.influence.within(values, 0.0, 1.0) if layer.enabled else 0.0
 
 
 def frame_latents(
@@ -138,7 +145,8 @@ def frame_latents(
         rows = ws[reached.start : reached.stop]
         # Not torch.lerp: with an influence of 1 this gives the layer to the last bit, whatever lies below.
         rows.copy_(rows * (1.0 - influence) + latent * influence)
-    if patch.truncation != 1.0:
-        rows = ws[: patch.truncation_cutoff]
-        rows.copy_(w_avg + (rows - w_avg) * patch.truncation)
+    truncation = patch.truncation.within(values, -2.0, 2.0)
+    if truncation != 1.0:
+        rows = ws[: round(patch.truncation_cutoff.within(values, 0.0, num_ws))]
+        rows.copy_(w_avg + (rows - w_avg) * truncation)
     return ws[None]

@@ -21,8 +21,10 @@ import numpy.typing as npt
 import torch
 
 from ..errors import PatchError
-from .patch import EvolvingNoise, FixedNoise, NoiseLayer, Patch, Values, envelope_at
+from .patch import NoiseLayer, Patch
 from .ranges import Shapes, noise_range
+from .signals import Values
+from .sources import EvolvingNoise, FixedNoise
 
 # Distance, in knots, after which evolving noise is half correlated with itself, averaged over where one starts between
 # two knots. A test measures it again.
@@ -149,7 +151,7 @@ def frame_noise(
         inputs = noise_range(layer.range, maps.shapes, f"noise_layers.{index}.range")
         reached = total[starts[inputs.start] : starts[inputs.stop]]
         if isinstance(source, EvolvingNoise):
-            first, weights = evolving_weights(envelope_at(values, source.clock), source.seconds)
+            first, weights = evolving_weights(source.clock.at(values), source.seconds)
             for knot, weight in enumerate(weights, start=first):
                 add_scaled(reached, maps.row(_EVOLVING_DOMAIN, source.seed, knot, inputs), amplitude * weight)
         elif isinstance(source, FixedNoise):

@@ -93,7 +93,7 @@ def test_patch_stays_the_same_while_its_numbers_are_keyed(film: bpy.types.Scene)
         film.frame_set(frame)
         requests.append(request_at(source_of(film), frame))
     assert len({request.patch_key for request in requests}) == 1
-    assert len({request.values["truncation"] for request in requests}) == 3
+    assert len({request.values["truncation.amount"] for request in requests}) == 3
     assert len({request.values["latent_layers.1.influence.amount"] for request in requests}) == 3
 
 

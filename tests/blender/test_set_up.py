@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from stylegan_reactive.blender.curves import SceneCurves, property_path
-from stylegan_reactive.blender.patches import apply_patch, patch_of, preset_names, read_preset, seeds_of, text_of_seeds
+from stylegan_reactive.blender.patches import apply_patch, patch_of, preset_names, read_preset, seeds_of
 from stylegan_reactive.blender.properties import settings_of
 from stylegan_reactive.errors import PatchError
 
@@ -168,12 +168,13 @@ def test_preset_comes_back_from_the_panel_as_it_was(scene: bpy.types.Scene, name
             return first == pytest.approx(second, rel=1e-6)
         return first == second
 
-    assert same(preset, again)
+    # Both as the choreography room writes them: a key that is left out is no difference.
+    patch = pytest.importorskip("stylegan_reactive.choreography").Patch
+    assert same(patch.from_json(preset).to_plain(), patch.from_json(again).to_plain())
 
 
 def test_seeds_are_read_as_artists_write_them() -> None:
     assert seeds_of("1-4, 24 ,7", "x") == [1, 2, 3, 4, 24, 7]
-    assert text_of_seeds([1, 2, 3, 4, 24, 7]) == "1-4,24,7"
     for text in ("", "one", "4-1", "1;2", "-3", "1--2", "0x10", "1-99999999"):
         with pytest.raises(PatchError, match="Layer"):
             seeds_of(text, "Layer")

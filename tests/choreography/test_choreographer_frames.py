@@ -24,7 +24,7 @@ def values_at(patch: Any, frame: int) -> dict[str, float]:
     beat = frame / 15 % 1.0
     values = {name: (frame * (3 + i) % 17) / 17 for i, name in enumerate(patch.envelopes)}
     values |= {"audio_bars": frame / 60, "audio_seconds": frame / 30, "audio_kick": max(0.0, 1.0 - 4 * beat)}
-    return values | {"truncation": 0.8 + 0.1 * beat}
+    return values | {"truncation.amount": 0.8 + 0.1 * beat}
 
 
 def digest(inputs: FrameInputs) -> str:

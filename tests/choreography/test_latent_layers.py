@@ -19,7 +19,7 @@ from stylegan_reactive.choreography import (
     StaticLatent,
 )
 from stylegan_reactive.choreography.latents import seeded_z
-from stylegan_reactive.choreography.patch import PITCH_CLASSES
+from stylegan_reactive.choreography.sources import PITCH_CLASSES
 from stylegan_reactive.errors import PatchError
 
 TWELVE = tuple(range(100, 112))
@@ -54,18 +54,18 @@ def test_without_layers_the_picture_is_the_average(network: Any) -> None:
 
 
 def test_a_static_latent_is_the_network_s_latent_of_that_seed(network: Any) -> None:
-    assert torch.equal(latents(network, one(StaticLatent(7)))[3], w_of(network, 7))
+    assert torch.equal(latents(network, one(StaticLatent(latents=(7,))))[3], w_of(network, 7))
 
 
 def test_a_loop_reaches_its_latents_at_even_parts_of_its_turn(network: Any) -> None:
-    patch = one(LoopLatent((1, 2, 3, 4), bars=8.0))
+    patch = one(LoopLatent(latents=(1, 2, 3, 4), bars=8.0))
     for index, seed in enumerate((1, 2, 3, 4)):
         assert torch.allclose(latents(network, patch, audio_bars=2.0 * index)[0], w_of(network, seed), atol=1e-6)
 
 
 @pytest.mark.parametrize("turns", [1, 7, -3, 4000])
 def test_a_loop_ends_where_it_began_to_the_last_bit(network: Any, turns: int) -> None:
-    patch = one(LoopLatent((1, 2, 3), bars=6.0))
+    patch = one(LoopLatent(latents=(1, 2, 3), bars=6.0))
     for start in (0.0, 1.25):
         here = latents(network, patch, audio_bars=start)
         assert torch.equal(here, latents(network, patch, audio_bars=start + 6.0 * turns))
@@ -73,14 +73,17 @@ def test_a_loop_ends_where_it_began_to_the_last_bit(network: Any, turns: int) ->
 
 def test_the_seam_of_a_loop_is_no_different_from_any_other_latent(network: Any) -> None:
     """Starting the same ring at another latent moves the seam: nothing but the time shift may change."""
-    ring, turned = one(LoopLatent((1, 2, 3, 4, 5), bars=5.0)), one(LoopLatent((3, 4, 5, 1, 2), bars=5.0))
+    ring, turned = (
+        one(LoopLatent(latents=(1, 2, 3, 4, 5), bars=5.0)),
+        one(LoopLatent(latents=(3, 4, 5, 1, 2), bars=5.0)),
+    )
     for bars in np.linspace(-1.0, 6.0, 50):
         there = latents(network, turned, audio_bars=float(bars) - 2.0)
         assert torch.allclose(latents(network, ring, audio_bars=float(bars)), there, atol=1e-5)
 
 
 def path_of_loop(network: Any, seeds: tuple[int, ...], positions: np.ndarray) -> np.ndarray:
-    choreographer = Choreographer(one(LoopLatent(seeds, bars=1.0)), network)
+    choreographer = Choreographer(one(LoopLatent(latents=seeds, bars=1.0)), network)
     return np.stack([choreographer.inputs({"audio_bars": float(x)}).ws[0, 0].double().numpy() for x in positions])
 
 
@@ -109,18 +112,18 @@ def test_a_loop_bends_smoothly_through_its_seam(network: Any) -> None:
 
 
 def test_a_loop_through_one_latent_stays_there(network: Any) -> None:
-    patch = one(LoopLatent((9,), bars=4.0))
+    patch = one(LoopLatent(latents=(9,), bars=4.0))
     for bars in (0.0, 1.3, -2.7):
         assert torch.allclose(latents(network, patch, audio_bars=bars)[0], w_of(network, 9), atol=1e-6)
 
 
 def test_a_single_note_shows_its_latent(network: Any) -> None:
-    here = latents(network, one(ChromaLatent(TWELVE)), **chroma(D=1.0))[0]
+    here = latents(network, one(ChromaLatent(latents=TWELVE)), **chroma(D=1.0))[0]
     assert torch.allclose(here, w_of(network, TWELVE[2]), atol=5e-3)
 
 
 def test_loudness_of_a_chord_does_not_change_its_colours(network: Any) -> None:
-    patch = one(ChromaLatent(TWELVE))
+    patch = one(ChromaLatent(latents=TWELVE))
     soft, loud = (latents(network, patch, **chroma(C=x, E=x, G=x))[0] for x in (0.3, 1.0))
     assert torch.allclose(soft, loud, atol=1e-2)
 
@@ -128,14 +131,14 @@ def test_loudness_of_a_chord_does_not_change_its_colours(network: Any) -> None:
 def test_a_chord_shows_the_mean_of_its_notes_as_vividly_as_a_note(network: Any) -> None:
     palette = torch.stack([w_of(network, seed) for seed in TWELVE])
     average = palette.mean(dim=0)
-    chord = latents(network, one(ChromaLatent(TWELVE)), **chroma(C=1.0, E=1.0, G=1.0))[0] - average
+    chord = latents(network, one(ChromaLatent(latents=TWELVE)), **chroma(C=1.0, E=1.0, G=1.0))[0] - average
     of_notes = palette[[0, 4, 7]].mean(dim=0) - average
     assert torch.cosine_similarity(chord, of_notes, dim=0) > 0.999
     assert float(chord.norm()) == pytest.approx(float((palette - average).norm(dim=1).mean()), rel=0.15)
 
 
 def test_silence_shows_the_average_of_the_palette(network: Any) -> None:
-    patch = one(ChromaLatent(TWELVE))
+    patch = one(ChromaLatent(latents=TWELVE))
     average = sum(w_of(network, seed) for seed in TWELVE) / 12
     assert torch.allclose(latents(network, patch, **chroma())[0], average, atol=1e-6)
     below = {name: -0.1 for name in chroma()}
@@ -143,7 +146,7 @@ def test_silence_shows_the_average_of_the_palette(network: Any) -> None:
 
 
 def test_a_fade_to_silence_never_jumps(network: Any) -> None:
-    patch = one(ChromaLatent(TWELVE))
+    patch = one(ChromaLatent(latents=TWELVE))
     levels = np.geomspace(1.0, 1e-7, 400)
     path = torch.stack([latents(network, patch, **chroma(C=level, A=level / 2))[0] for level in levels])
     whole = (path[0] - path[-1]).norm()
@@ -153,8 +156,8 @@ def test_a_fade_to_silence_never_jumps(network: Any) -> None:
 def test_an_onset_moves_only_the_range_of_its_layer(network: Any) -> None:
     patch = Patch(
         latent_layers=(
-            LatentLayer(source=LoopLatent((1, 2, 3))),
-            LatentLayer(source=StaticLatent(7), range="medium", influence=Signal(0.6, "audio_snare")),
+            LatentLayer(source=LoopLatent(latents=(1, 2, 3))),
+            LatentLayer(source=StaticLatent(latents=(7,)), range="medium", influence=Signal(0.6, "audio_snare")),
         )
     )
     quiet = latents(network, patch, audio_bars=0.4, audio_snare=0.0)
@@ -165,8 +168,8 @@ def test_an_onset_moves_only_the_range_of_its_layer(network: Any) -> None:
 
 
 def test_layers_are_mixed_from_the_bottom_to_the_top(network: Any) -> None:
-    bottom = LatentLayer(source=StaticLatent(1))
-    top = LatentLayer(source=StaticLatent(2), influence=Signal(0.25))
+    bottom = LatentLayer(source=StaticLatent(latents=(1,)))
+    top = LatentLayer(source=StaticLatent(latents=(2,)), influence=Signal(0.25))
     expected = 0.75 * w_of(network, 1) + 0.25 * w_of(network, 2)
     assert torch.allclose(latents(network, Patch(latent_layers=(bottom, top)))[0], expected, atol=1e-6)
     covered = latents(network, Patch(latent_layers=(top, bottom)))[0]
@@ -175,36 +178,38 @@ def test_layers_are_mixed_from_the_bottom_to_the_top(network: Any) -> None:
 
 @pytest.mark.parametrize(("level", "expected"), [(-1.0, 0.0), (0.0, 0.0), (0.5, 0.5), (3.0, 1.0)])
 def test_influence_stays_between_none_and_all(network: Any, level: float, expected: float) -> None:
-    here = latents(network, one(StaticLatent(1), influence=Signal(1.0, "audio_kick")), audio_kick=level)[0]
+    here = latents(network, one(StaticLatent(latents=(1,)), influence=Signal(1.0, "audio_kick")), audio_kick=level)[0]
     assert torch.allclose(here, network.w_avg + expected * (w_of(network, 1) - network.w_avg), atol=1e-6)
 
 
 def test_gain_and_offset_shape_the_envelope(network: Any) -> None:
     signal = Signal(amount=0.5, envelope="audio_rms", gain=-1.0, offset=1.0)  # a ducking layer: 0.5 * (1 - rms)
-    here = latents(network, one(StaticLatent(1), influence=signal), audio_rms=0.2)[0]
+    here = latents(network, one(StaticLatent(latents=(1,)), influence=signal), audio_rms=0.2)[0]
     assert torch.allclose(here, network.w_avg + 0.4 * (w_of(network, 1) - network.w_avg), atol=1e-6)
 
 
 def test_a_layer_that_is_off_is_as_if_it_were_not_there(network: Any) -> None:
-    assert torch.equal(latents(network, one(StaticLatent(1), enabled=False)), latents(network, Patch()))
+    assert torch.equal(latents(network, one(StaticLatent(latents=(1,)), enabled=False)), latents(network, Patch()))
 
 
 def test_truncation_comes_last_and_stops_at_its_cutoff(network: Any) -> None:
-    patch = one(StaticLatent(1))
+    patch = one(StaticLatent(latents=(1,)))
     whole = latents(network, patch)
-    half = latents(network, patch, truncation=0.5)
+    half = latents(network, patch, **{"truncation.amount": 0.5})
     assert torch.allclose(half - network.w_avg, 0.5 * (whole - network.w_avg), atol=1e-6)
-    cut = latents(network, patch, truncation=0.5, truncation_cutoff=4)
+    cut = latents(network, patch, **{"truncation.amount": 0.5, "truncation_cutoff.amount": 4})
     assert torch.equal(cut[:4], half[:4])
     assert torch.equal(cut[4:], whole[4:])
-    assert torch.allclose(latents(network, patch, truncation=0.0), network.w_avg.expand(10, -1), atol=1e-6)
+    assert torch.allclose(
+        latents(network, patch, **{"truncation.amount": 0.0}), network.w_avg.expand(10, -1), atol=1e-6
+    )
 
 
 def test_layers_without_influence_map_no_seed(network: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     mapped: list[int] = []
     mapping = network.mapping
     monkeypatch.setattr(network, "mapping", lambda *inputs: mapped.append(1) or mapping(*inputs))
-    patch = one(LoopLatent((1, 2, 3)), influence=Signal(1.0, "audio_kick"))
+    patch = one(LoopLatent(latents=(1, 2, 3)), influence=Signal(1.0, "audio_kick"))
     choreographer = Choreographer(patch, network)
     choreographer.inputs({"audio_kick": 0.0, "audio_bars": 0.0})
     assert not mapped
@@ -214,7 +219,7 @@ def test_layers_without_influence_map_no_seed(network: Any, monkeypatch: pytest.
 
 
 def test_a_missing_envelope_is_named_even_while_its_layer_is_silent(network: Any) -> None:
-    patch = one(LoopLatent((1, 2)), influence=Signal(1.0, "audio_kick"))
+    patch = one(LoopLatent(latents=(1, 2)), influence=Signal(1.0, "audio_kick"))
     with pytest.raises(PatchError, match="'audio_kick'"):
         latents(network, patch, audio_bars=0.0)
     with pytest.raises(PatchError, match="'audio_bars'"):
@@ -224,19 +229,19 @@ def test_a_missing_envelope_is_named_even_while_its_layer_is_silent(network: Any
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), None, "0.5"])
 def test_an_envelope_that_is_no_finite_number_is_named(network: Any, value: Any) -> None:
     with pytest.raises(PatchError, match="'audio_kick'"):
-        latents(network, one(StaticLatent(1), influence=Signal(1.0, "audio_kick")), audio_kick=value)
+        latents(network, one(StaticLatent(latents=(1,)), influence=Signal(1.0, "audio_kick")), audio_kick=value)
 
 
 def test_a_patch_built_wrongly_in_python_is_refused(network: Any) -> None:
-    with pytest.raises(PatchError, match=r"latent_layers\.0\.source\.seeds"):
-        Choreographer(one(ChromaLatent((1, 2, 3))), network)
+    with pytest.raises(PatchError, match=r"latent_layers\.0\.source\.latents"):
+        Choreographer(one(ChromaLatent(latents=())), network)
     with pytest.raises(PatchError, match=r"latent_layers\.0\.range.*0 to 9"):
-        Choreographer(one(StaticLatent(1), range=(10, 12)), network)
+        Choreographer(one(StaticLatent(latents=(1,)), range=(10, 12)), network)
 
 
 def test_a_network_with_classes_paints_the_one_asked_for(network: Any) -> None:
     network.c_dim = 10
-    layers = (LatentLayer(source=StaticLatent(3)),)
+    layers = (LatentLayer(source=StaticLatent(latents=(3,))),)
     pictures = [Choreographer(Patch(label=label, latent_layers=layers), network).inputs({}).ws for label in (0, 4)]
     assert not torch.allclose(*pictures)
     assert torch.equal(Choreographer(Patch(latent_layers=layers), network).inputs({"label": 4.0}).ws, pictures[1])

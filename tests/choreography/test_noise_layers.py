@@ -40,28 +40,28 @@ def correlation(a: torch.Tensor, b: torch.Tensor) -> float:
 
 def test_an_empty_stack_leaves_the_network_its_own_noise(network: Any) -> None:
     assert Choreographer(Patch(), network).inputs({}).noise == "const"
-    assert Choreographer(one(FixedNoise(1), enabled=False), network).inputs({}).noise == "const"
+    assert Choreographer(one(FixedNoise(seed=1), enabled=False), network).inputs({}).noise == "const"
 
 
 def test_each_noise_input_gets_a_map_of_its_size(network: Any) -> None:
-    maps = noise_of(network, one(EvolvingNoise(1)), audio_seconds=0.0)
+    maps = noise_of(network, one(EvolvingNoise(seed=1)), audio_seconds=0.0)
     assert [tuple(each.shape) for each in maps] == [(1, 1, *shape) for shape in network.noise_shapes]
     assert all(each.dtype == torch.float32 for each in maps)
 
 
 def test_inputs_that_no_layer_reaches_are_silent(network: Any) -> None:
-    maps = noise_of(network, one(FixedNoise(1), range="fine"))
+    maps = noise_of(network, one(FixedNoise(seed=1), range="fine"))
     loud = [bool(each.any()) for each in maps]
     assert loud == [max(shape) >= 32 for shape in network.noise_shapes]
 
 
 def test_layers_are_summed(network: Any) -> None:
     layers = (
-        NoiseLayer(source=FixedNoise(1), amplitude=Signal(0.5)),
+        NoiseLayer(source=FixedNoise(seed=1), amplitude=Signal(0.5)),
         NoiseLayer(source=OwnNoise(), range=(64, 64), amplitude=Signal(2.0)),
     )
     maps = noise_of(network, Patch(noise_layers=layers))
-    fixed = noise_of(network, one(FixedNoise(1)))
+    fixed = noise_of(network, one(FixedNoise(seed=1)))
     assert torch.allclose(maps[0], 0.5 * fixed[0])
     assert torch.allclose(
         maps[-1][0, 0], 0.5 * fixed[-1][0, 0] + 2.0 * network.synthesis.noise_constants[-1], atol=1e-6
@@ -69,7 +69,7 @@ def test_layers_are_summed(network: Any) -> None:
 
 
 def test_amplitude_is_the_standard_deviation_and_never_negative(network: Any) -> None:
-    patch = one(FixedNoise(1), amplitude=Signal(2.0, "audio_hats"))
+    patch = one(FixedNoise(seed=1), amplitude=Signal(2.0, "audio_hats"))
     assert float(noise_of(network, patch, audio_hats=0.5)[-1].std()) == pytest.approx(1.0, abs=0.03)
     assert not noise_of(network, patch, audio_hats=-0.5)[-1].any()
 
@@ -82,14 +82,16 @@ def test_a_network_without_saved_noise_refuses_its_own_noise(network: Any) -> No
 
 def test_a_network_without_noise_inputs_gets_none(network: Any) -> None:
     network.noise_shapes = ()
-    assert Choreographer(one(FixedNoise(1)), network).inputs({}).noise == "const"
+    assert Choreographer(one(FixedNoise(seed=1)), network).inputs({}).noise == "const"
 
 
 @pytest.mark.parametrize("clock", [-3.21, 0.0, 0.1, 0.2501, 1 / 3, 0.5, 0.77, 1.0, 36000.123])
 def test_evolving_noise_has_mean_zero_and_deviation_one_at_every_moment(
     make_network: Callable[[int], Any], clock: float
 ) -> None:
-    finest = noise_of(make_network(256), one(EvolvingNoise(3, seconds=0.5)), audio_seconds=clock)[-1]  # 65,536 values
+    finest = noise_of(make_network(256), one(EvolvingNoise(seed=3, seconds=0.5)), audio_seconds=clock)[
+        -1
+    ]  # 65,536 values
     assert float(finest.mean()) == pytest.approx(0.0, abs=0.02)
     assert float(finest.std()) == pytest.approx(1.0, abs=0.02)
 
@@ -100,7 +102,7 @@ def test_evolving_noise_is_half_correlated_after_the_seconds_asked_for(
     make_network: Callable[[int], Any], seconds: float, fps: float
 ) -> None:
     network = make_network(128)
-    choreographer = Choreographer(one(EvolvingNoise(5, seconds=seconds), range=(128, 128)), network)
+    choreographer = Choreographer(one(EvolvingNoise(seed=5, seconds=seconds), range=(128, 128)), network)
     frames = range(0, int(12 * seconds * fps), max(1, int(seconds * fps / 8)))
 
     def at(second: float) -> torch.Tensor:
@@ -114,7 +116,7 @@ def test_evolving_noise_is_half_correlated_after_the_seconds_asked_for(
 
 
 def test_evolving_noise_changes_a_little_from_frame_to_frame_and_wholly_in_the_long_run(network: Any) -> None:
-    choreographer = Choreographer(one(EvolvingNoise(5, seconds=0.5)), network)
+    choreographer = Choreographer(one(EvolvingNoise(seed=5, seconds=0.5)), network)
 
     def at(second: float) -> torch.Tensor:
         return choreographer.inputs({"audio_seconds": second}).noise[-1]
@@ -126,9 +128,9 @@ def test_evolving_noise_changes_a_little_from_frame_to_frame_and_wholly_in_the_l
 
 def test_seeds_inputs_and_sources_share_no_map(make_network: Callable[[int], Any]) -> None:
     network = make_network(64)
-    first = noise_of(network, one(FixedNoise(1)))
-    other = noise_of(network, one(FixedNoise(2)))
-    evolving = noise_of(network, one(EvolvingNoise(1)), audio_seconds=0.0)
+    first = noise_of(network, one(FixedNoise(seed=1)))
+    other = noise_of(network, one(FixedNoise(seed=2)))
+    evolving = noise_of(network, one(EvolvingNoise(seed=1)), audio_seconds=0.0)
     for a, b in ((first[-1], other[-1]), (first[-1], first[-2]), (first[-1], evolving[-1])):
         assert abs(correlation(a, b)) < 0.06
 
@@ -140,7 +142,7 @@ def test_a_late_frame_costs_what_an_early_one_costs(network: Any, monkeypatch: p
 
     def maps_made(start: float, frames: int) -> int:
         made.clear()
-        choreographer = Choreographer(one(EvolvingNoise(1, seconds=0.5)), network)
+        choreographer = Choreographer(one(EvolvingNoise(seed=1, seconds=0.5)), network)
         for frame in range(frames):
             choreographer.inputs({"audio_seconds": start + frame / 30})
         return len(made)
@@ -153,7 +155,7 @@ def test_a_late_frame_costs_what_an_early_one_costs(network: Any, monkeypatch: p
 
 
 def test_memory_does_not_grow_with_the_song(network: Any) -> None:
-    choreographer = Choreographer(one(EvolvingNoise(1, seconds=0.2)), network)
+    choreographer = Choreographer(one(EvolvingNoise(seed=1, seconds=0.2)), network)
 
     def numbers_kept(frames: range) -> int:
         for frame in frames:
