@@ -12,24 +12,14 @@ from bpy.props import EnumProperty, IntProperty, StringProperty
 
 from ..engine.protocol import Hello
 from ..errors import ReactiveError
+from .bake import missing_envelopes
 from .curves import rename_paths
-from .film import (
-    BUILTIN_SONG,
-    Step,
-    Steps,
-    bake_steps,
-    film_steps,
-    finish,
-    in_background,
-    missing_envelopes,
-    scene_again,
-    set_up_steps,
-    show_steps,
-)
+from .film import BUILTIN_SONG, film_steps, set_up_steps, show_steps
 from .patches import LAYERS, NOISE, apply_patch, preset_names, read_preset
 from .picture import watch
 from .properties import INDEX_OF, settings_of
 from .session import Notice, session
+from .steps import Step, Steps, finish, in_background, scene_again
 
 Answer = set[str]
 
@@ -160,25 +150,6 @@ class SGR_OT_set_up(LongOperator, bpy.types.Operator):
         """Show what the artist should know."""
         if result:
             session.tell(scene, Notice(" ".join(result)))
-
-
-class SGR_OT_bake(LongOperator, bpy.types.Operator):
-    """Listen to the song and write what is heard into curves that you can edit in the Graph Editor"""
-
-    bl_idname = "stylegan_reactive.bake"
-    bl_label = "Bake"
-    bl_options = {"REGISTER", "UNDO"}
-
-    only_active: bpy.props.BoolProperty(name="Only the Active Envelope", default=False)
-
-    def steps(self, scene: bpy.types.Scene) -> Steps[int]:
-        """The work."""
-        return bake_steps(scene, settings_of(scene).envelope_index if self.only_active else None)
-
-    def done(self, scene: bpy.types.Scene, result: Any) -> None:
-        """Say how many keys there are."""
-        session.tell(scene, Notice(f"Baked {result} key frames. Edit them in the Graph Editor, channel group Audio."))
-        self.report({"INFO"}, f"Baked {result} key frames")
 
 
 class SGR_OT_show_frame(LongOperator, bpy.types.Operator):
@@ -401,7 +372,6 @@ class SGR_OT_list_edit(bpy.types.Operator):
 CLASSES = (
     SGR_OT_use_builtin_song,
     SGR_OT_set_up,
-    SGR_OT_bake,
     SGR_OT_show_frame,
     SGR_OT_render,
     SGR_OT_make_film,

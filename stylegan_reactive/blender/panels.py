@@ -1,27 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The StyleGAN tab of the sidebar: the artist's steps from top to bottom, then the lists behind them."""
 
-import textwrap
 from typing import Any
 
 import bpy
 
+from .envelope_panels import SGR_PT_envelopes, SGR_UL_envelopes
+from .panel_parts import draw_list, draw_text
 from .patches import LAYERS, NOISE
-from .properties import INDEX_OF, RECIPE_KEYS, selected, settings_of
+from .properties import selected, settings_of
 from .session import session
 from .timing import song_strip
 
 TAB = "StyleGAN"
 EDITORS = ("VIEW_3D", "GRAPH_EDITOR", "IMAGE_EDITOR", "SEQUENCE_EDITOR", "NODE_EDITOR")
-
-
-def draw_text(layout: bpy.types.UILayout, text: str, width: float, icon: str = "NONE") -> None:
-    """A text over as many lines as the sidebar's width in pixels needs."""
-    characters = max(20, int(width / (7 * bpy.context.preferences.system.ui_scale)) - 6)
-    column = layout.column(align=True)
-    column.scale_y = 0.85
-    for number, line in enumerate(textwrap.wrap(text, characters)):
-        column.label(text=line, icon=icon if number == 0 else "BLANK1" if icon != "NONE" else "NONE")
 
 
 class SGR_UL_layers(bpy.types.UIList):
@@ -33,17 +25,6 @@ class SGR_UL_layers(bpy.types.UIList):
         row.prop(item, "name", text="", emboss=False)
         row.label(text=item.envelope.removeprefix("audio_").title() if item.envelope else "")
         row.prop(item, "enabled", text="", icon="HIDE_OFF" if item.enabled else "HIDE_ON", emboss=False)
-
-
-class SGR_UL_envelopes(bpy.types.UIList):
-    """Envelopes, each with its present value once it is baked."""
-
-    def draw_item(self, context: Any, layout: Any, _d: Any, item: Any, _i: Any, _a: Any, _p: Any) -> None:
-        """Called by Blender for each row."""
-        row = layout.split(factor=0.7, align=True)
-        row.prop(item, "name", text="", emboss=False)
-        if item.name in context.scene:
-            row.prop(context.scene, f'["{bpy.utils.escape_identifier(item.name)}"]', text="")
 
 
 class Panel:
@@ -111,20 +92,6 @@ class SGR_PT_film:
                 draw_text(box, notice.text, context.region.width, "ERROR" if notice.is_error else "INFO")
 
 
-def _list(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup, kind: str, collection: str) -> None:
-    row = layout.row()
-    row.template_list(kind, collection, settings, collection, settings, INDEX_OF[collection], rows=4)
-    buttons = row.column(align=True)
-    for action, icon, step in (
-        ("ADD", "ADD", 0),
-        ("REMOVE", "REMOVE", 0),
-        ("MOVE", "TRIA_UP", -1),
-        ("MOVE", "TRIA_DOWN", 1),
-    ):
-        button = buttons.operator("stylegan_reactive.list_edit", text="", icon=icon)
-        button.collection, button.action, button.step = collection, action, step
-
-
 def _draw_layer(
     layout: bpy.types.UILayout, scene: bpy.types.Scene, layer: bpy.types.PropertyGroup, amount: str
 ) -> None:
@@ -141,26 +108,6 @@ def _draw_layer(
         layout.prop(layer, "offset")
 
 
-class SGR_PT_envelopes:
-    """What is heard, and how it is made into curves."""
-
-    bl_label = "Envelopes"
-    bl_options = {"DEFAULT_CLOSED"}
-
-    def draw(self, context: bpy.types.Context) -> None:
-        """Called by Blender."""
-        layout, settings = self.layout, settings_of(context.scene)  # type: ignore[attr-defined]
-        _list(layout, settings, "SGR_UL_envelopes", "envelopes")
-        layout.use_property_split = True
-        envelope = selected(settings, "envelopes")
-        if envelope is not None:
-            column = layout.column()
-            for name in ("feature",) if envelope.is_clock else RECIPE_KEYS:
-                column.prop(envelope, name)
-            column.operator("stylegan_reactive.bake", text="Bake This One").only_active = True
-        layout.prop(settings, "tolerance")
-
-
 class SGR_PT_latents:
     """The latent stack."""
 
@@ -172,7 +119,7 @@ class SGR_PT_latents:
         layout, scene = self.layout, context.scene  # type: ignore[attr-defined]
         settings = settings_of(scene)
         layout.operator_menu_enum("stylegan_reactive.apply_preset", "name", text="Presets")
-        _list(layout, settings, "SGR_UL_layers", LAYERS)
+        draw_list(layout, settings, "SGR_UL_layers", LAYERS)
         layout.use_property_split = True
         layout.prop(settings, "truncation")
         layer = selected(settings, LAYERS)
@@ -196,7 +143,7 @@ class SGR_PT_noise:
         """Called by Blender."""
         layout, scene = self.layout, context.scene  # type: ignore[attr-defined]
         settings = settings_of(scene)
-        _list(layout, settings, "SGR_UL_layers", NOISE)
+        draw_list(layout, settings, "SGR_UL_layers", NOISE)
         layout.use_property_split = True
         layer = selected(settings, NOISE)
         if layer is not None:

@@ -13,7 +13,8 @@ from typing import Any
 import bpy
 
 from ..errors import PatchError
-from .properties import PITCHES, SGR_LatentLayer, SGR_NoiseLayer, SGR_Settings, settings_of
+from .envelope_properties import PITCHES
+from .properties import SGR_LatentLayer, SGR_NoiseLayer, SGR_Settings, settings_of
 
 PACKAGE = Path(__file__).resolve().parent.parent
 PRESETS = PACKAGE / "choreography" / "presets"

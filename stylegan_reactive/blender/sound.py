@@ -9,6 +9,9 @@ from pathlib import Path
 import aud
 import bpy
 
+from ..errors import SongError
+from .properties import settings_of
+
 ENGINE_READS = (
     ".wav",
     ".wave",
@@ -32,6 +35,17 @@ start on, 2.7 ms of some Ogg files (measured with Blender 5.0.1). What it holds 
 
 LONGEST_IN_MEMORY = 20 * 60.0
 """Seconds; a song of twenty minutes takes some 400 MB there."""
+
+
+def song_of(scene: bpy.types.Scene) -> str:
+    """The absolute path of the scene's song; raises `SongError` where none is chosen or it is not there."""
+    song = settings_of(scene).song
+    if not song:
+        raise SongError("This scene has no song yet. Choose a sound file, or press Use Built-in Song.")
+    path = bpy.path.abspath(song, library=scene.library)
+    if not Path(path).is_file():
+        raise SongError(f"The song is not there: {path}. Choose it again.")
+    return path
 
 
 def for_engine(song: str) -> str:
