@@ -18,7 +18,7 @@ from .loudness import SLICE, rms_envelope
 from .onset import Hits, find_attacks, find_hits, pool_maximum
 from .pitch import pitch_envelope, voicing_envelope
 from .r128 import MOMENTARY, loudness_envelope
-from .rhythm import Rhythm, bars_curve, frame_times, tempo_curve
+from .rhythm import Rhythm, bar_lengths, bars_curve, frame_times, tempo_curve
 from .sections import Section, section_envelopes
 from .spectrum import PITCH, TIMING
 from .tonnetz import tonnetz
@@ -185,7 +185,11 @@ def _pulses(feature: Feature, song: Heard) -> np.ndarray:
 
 
 def _sections(feature: Feature, song: Heard) -> np.ndarray:
-    envelopes = section_envelopes(song.sections, song.fps, song.frames, feature.seconds or 0.0)
+    fades: float | np.ndarray = feature.seconds or 0.0
+    if feature.bars is not None:
+        assert song.rhythm is not None
+        fades = feature.bars * bar_lengths(song.rhythm, np.array([section.start for section in song.sections]))
+    envelopes = section_envelopes(song.sections, song.fps, song.frames, fades, feature.bins)
     return np.stack(list(envelopes.values()), axis=1)
 
 

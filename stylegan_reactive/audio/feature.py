@@ -3,11 +3,12 @@
 
 A feature is text wherever it is kept (in a recipe, in a Blender file), so that the text is short and can be read:
 
-    [source:]kind[/bins][.part][@low-high][~seconds]
+    [source:]kind[/bins][.part][@low-high][~seconds or ~bars]
 
 ``source`` is ``mix`` (left out), ``percussive``, ``harmonic``, or the name of a stem; ``bins`` is in how many classes
-an octave is divided; ``part`` is one column of a feature that has several; ``low-high`` is a band in Hz; ``seconds``
-is the time over which is averaged.
+an octave is divided, or into how many kinds sections are sorted; ``part`` is one column of a feature that has several;
+``low-high`` is a band in Hz; ``seconds`` is the time over which is averaged, or faded: ``sections/4.0~2`` in two
+seconds, ``sections/4.0~0.5bars`` in half a bar.
 """
 
 import re
@@ -46,7 +47,7 @@ class Kind:
         What becomes 0 and 1 in an envelope. None: the least and the most that the song itself has, but for its outer
         hundredths.
     takes
-        Which of ``source``, ``band``, ``bins``, ``seconds`` it understands.
+        Which of ``source``, ``band``, ``bins``, ``seconds``, ``bars`` it understands.
     columns
         How many values each frame has; zero stands for one, without a part. None: the song decides.
     logarithmic
@@ -133,11 +134,11 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "beats": Kind("One on the frame in which a beat falls", "pulse", 0.0, 1.0),
         "downbeats": Kind("One on the frame in which a bar begins", "pulse", 0.0, 1.0),
         "sections": Kind(
-            "One while a section of a kind is heard, kinds in the order of their first; ~seconds cross-fades",
+            "One while a section of a kind is heard, kinds in the order of their first; fades over at a boundary",
             "share",
             0.0,
             1.0,
-            _takes("seconds"),
+            _takes("bins seconds bars"),
             columns=None,
         ),
     }
@@ -150,7 +151,7 @@ DEFAULT_FEATURES = ("onset", "kick", "snare", "hats", "rms", "chroma", "bars", "
 _NUMBER = r"\d+(?:\.\d+)?"
 _GRAMMAR = re.compile(
     r"(?:(?P<source>[^\s:/.@~]+):)?(?P<kind>[a-z_]+)(?:/(?P<bins>\d+))?(?:\.(?P<part>\d+))?"
-    rf"(?:@(?P<low>{_NUMBER})-(?P<high>{_NUMBER}))?(?:~(?P<seconds>{_NUMBER}))?"
+    rf"(?:@(?P<low>{_NUMBER})-(?P<high>{_NUMBER}))?(?:~(?P<length>{_NUMBER})(?P<in_bars>bars)?)?"
 )
 
 
@@ -167,9 +168,11 @@ class Feature:
     band
         Lowest and highest frequency, in Hz; none: everything.
     bins
-        Classes of an octave; none: 12.
+        Classes of an octave; none: 12. Of sections: so many kinds; where a song has more, they begin again.
     seconds
-        Time over which is averaged; none: as short as the kind allows.
+        Time over which is averaged or faded; none: as short as the kind allows.
+    bars
+        The same in bars of the song.
     part
         One column, counted from 0; none: all.
 
@@ -192,6 +195,7 @@ class Feature:
     bins: int | None = None
     seconds: float | None = None
     part: int | None = None
+    bars: float | None = None
 
     def __post_init__(self) -> None:
         kind = KINDS.get(self.kind)
@@ -202,6 +206,7 @@ class Feature:
             "band": self.band is not None,
             "bins": self.bins is not None,
             "seconds": self.seconds is not None,
+            "bars": self.bars is not None,
         }
         for word, is_asked in asked.items():
             if is_asked and word not in kind.takes:
@@ -212,13 +217,14 @@ class Feature:
             raise PatchError(f"There is no feature “{self}”: a band goes from low to high, 0 to {HIGHEST:g} Hz.")
         if self.seconds is not None and not SHORTEST <= self.seconds <= LONGEST:
             raise PatchError(f"There is no feature “{self}”: choose {SHORTEST:g} to {LONGEST:g} seconds.")
+        if self.bars is not None and not (SHORTEST <= self.bars <= LONGEST and self.seconds is None):
+            raise PatchError(f"There is no feature “{self}”: choose {SHORTEST:g} to {LONGEST:g} bars, or seconds.")
         if self.bins is not None and not BINS[0] <= self.bins <= BINS[1]:
             raise PatchError(f"There is no feature “{self}”: choose {BINS[0]} to {BINS[1]} bins.")
-        if self.part is not None and kind.columns is not None:
-            columns = self.bins or kind.columns
-            if not 0 <= self.part < columns:
-                parts = f"its parts are 0 to {columns - 1}" if columns else "it has no parts"
-                raise PatchError(f"There is no feature “{self}”: {parts}.")
+        columns = self.bins or kind.columns
+        if self.part is not None and columns is not None and not 0 <= self.part < columns:
+            parts = f"its parts are 0 to {columns - 1}" if columns else "it has no parts"
+            raise PatchError(f"There is no feature “{self}”: {parts}.")
 
     def __str__(self) -> str:
         source = "" if self.source == MIX else f"{self.source}:"
@@ -226,7 +232,8 @@ class Feature:
         part = "" if self.part is None else f".{self.part}"
         band = "" if self.band is None else f"@{_plain(self.band[0])}-{_plain(self.band[1])}"
         seconds = "" if self.seconds is None else f"~{_plain(self.seconds)}"
-        return f"{source}{self.kind}{bins}{part}{band}{seconds}"
+        bars = "" if self.bars is None else f"~{_plain(self.bars)}bars"
+        return f"{source}{self.kind}{bins}{part}{band}{seconds}{bars}"
 
     @classmethod
     def parse(cls, text: str) -> "Feature":
@@ -248,7 +255,8 @@ class Feature:
             source=found["source"] or MIX,
             band=(float(found["low"]), float(found["high"])) if found["low"] else None,
             bins=int(found["bins"]) if found["bins"] else None,
-            seconds=float(found["seconds"]) if found["seconds"] else None,
+            seconds=float(found["length"]) if found["length"] and not found["in_bars"] else None,
+            bars=float(found["length"]) if found["in_bars"] else None,
             part=int(found["part"]) if found["part"] else None,
         )
 

@@ -19,6 +19,7 @@ from .grid import TAP_JITTER, attacks_of_beats, even_grid, fit_taps, straighten
 from .hits import Heard, listen
 from .metre import BEATS_PER_BAR, METRES, Bars, better_start, count_bars, gather
 from .onset import Novelty
+from .sections import TOUCHES
 from .tempo import Candidate, beat_odds, find_candidates, follow_further
 
 DEFAULT_TEMPO = 120.0
@@ -206,6 +207,16 @@ def rhythm_from_taps(
     first = int(np.argmin(np.abs(beats - min(settings.taps)))) if len(beats) else 0
     firsts = np.arange((first + bar_offset) % beats_per_bar, len(beats), beats_per_bar)
     return Rhythm(60.0 / period, beats, beats[firsts], beats_per_bar, 1.0, 1.0)
+
+
+def bar_lengths(rhythm: Rhythm, times: np.ndarray) -> np.ndarray:
+    """Length in seconds of the bar that lies at each of some times: float64, as many.
+
+    Outside the downbeats, and where there are none, bars are as long as the tempo says.
+    """
+    usual = 60.0 / rhythm.tempo * rhythm.beats_per_bar
+    lengths = np.concatenate(([usual], np.diff(rhythm.downbeats), [usual])) if len(rhythm.downbeats) else [usual]
+    return np.asarray(lengths)[np.searchsorted(rhythm.downbeats, times + TOUCHES, side="right")]
 
 
 def bars_curve(

@@ -3,7 +3,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -31,6 +31,11 @@ class Section:
     start: float
     end: float
     label: str
+
+
+def letters(number: int) -> str:
+    """A to Z, then AA, AB and so on."""
+    return ("" if number < 26 else letters(number // 26 - 1)) + chr(ord("A") + number % 26)
 
 
 def sections_from_markers(times: Sequence[float], labels: Sequence[str], duration: float) -> tuple[Section, ...]:
@@ -75,7 +80,11 @@ def sections_from_markers(times: Sequence[float], labels: Sequence[str], duratio
 
 
 def section_envelopes(
-    sections: Sequence[Section], fps: Fraction, frames: int, crossfade_seconds: float = 0.0
+    sections: Sequence[Section],
+    fps: Fraction,
+    frames: int,
+    crossfade_seconds: float | Sequence[float] | np.ndarray = 0.0,
+    kinds: int | None = None,
 ) -> dict[str, np.ndarray]:
     """Draw an envelope for each kind of section: 1 while it is heard, 0 elsewhere.
 
@@ -90,21 +99,31 @@ def section_envelopes(
     fps, frames
         The video's rate, and its length in frames.
     crossfade_seconds
-        Length of the fade from one section to the next, in the shape of half a cosine. 0: from one frame to the next.
+        Length of the fade from one section to the next, in the shape of half a cosine: the same everywhere, or one for
+        the beginning of each section. 0: from one frame to the next.
+    kinds
+        How many envelopes there shall be; where the song has more kinds of section, they begin again, and envelopes
+        that no section is left for stay 0. None: one for each kind.
 
     Returns
     -------
     dict
-        Label, in order of first appearance → float32 [frames]. At every frame the envelopes sum to one.
+        Label, in order of first appearance → float32 [frames]. At every frame the envelopes sum to one. With ``kinds``
+        the labels are A, B, C.
     """
+    fades = np.broadcast_to(np.asarray(crossfade_seconds, np.float64), len(sections))
+    if kinds is not None:
+        order = {label: number for number, label in enumerate(dict.fromkeys(part.label for part in sections))}
+        names = [letters(number) for number in range(kinds)]
+        sections = [replace(part, label=names[order[part.label] % kinds]) for part in sections]
     ends = np.arange(1, frames + 1, dtype=np.int64) * fps.denominator / fps.numerator
-    envelopes: dict[str, np.ndarray] = {}
+    envelopes: dict[str, np.ndarray] = {} if kinds is None else {name: np.zeros(frames) for name in names}
     arrived = np.ones(frames)  # how much of the section is there; all of the first one
-    for section, after in zip(sections, [*sections[1:], None], strict=True):
+    for section, after, length in zip(sections, [*sections[1:], None], [*fades[1:], 0.0], strict=True):
         following = np.zeros(frames)
         if after is not None:
             passed = ends - after.start
-            fade = min(crossfade_seconds, after.end - after.start)
+            fade = min(length, after.end - after.start)
             share = np.clip(passed / fade, 0.0, 1.0) if fade > 0.0 else np.ones(frames)
             following = np.where(passed > TOUCHES, 0.5 - 0.5 * np.cos(np.pi * share), 0.0)
         envelope = envelopes.setdefault(section.label, np.zeros(frames))

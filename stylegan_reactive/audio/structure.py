@@ -16,7 +16,7 @@ from .chroma import fold, tuning
 from .clustering import laplacian_labels, novelty_labels, settle
 from .decode import RATE
 from .rhythm import Rhythm
-from .sections import Section
+from .sections import Section, letters
 from .spectrum import PITCH
 from .timbre import BANDS, cepstrum, levels, timbre_edges
 
@@ -197,11 +197,6 @@ def _sections(labels: np.ndarray, edges: np.ndarray) -> tuple[Section, ...]:
     names: dict[int, str] = {}
     found = []
     for place, start in enumerate(starts):
-        name = names.setdefault(int(labels[start]), _letters(len(names)))
+        name = names.setdefault(int(labels[start]), letters(len(names)))
         found.append(Section(times[place], times[place + 1], name))
     return tuple(found)
-
-
-def _letters(number: int) -> str:
-    """A to Z, then AA, AB and so on."""
-    return ("" if number < 26 else _letters(number // 26 - 1)) + chr(ord("A") + number % 26)

@@ -19,6 +19,7 @@ from stylegan_reactive.errors import PatchError
         "harmonic:chroma/24.13",
         "chroma.11",
         "loudness~3",
+        "sections/4.3~0.5bars",
     ],
 )
 def test_a_feature_is_written_as_it_is_read(text):
@@ -49,6 +50,9 @@ def test_the_parts_of_a_feature_mean_what_they_say():
         ("chroma/6.6", "0 to 5"),
         ("chroma/1", "bins"),
         ("bars~2", "no seconds"),
+        ("rms~2bars", "no bars"),
+        ("sections/4.4", "0 to 3"),
+        ("sections~0bars", "bars"),
         ("harmonic:bars", "no source"),
         ("two words:rms", "Write one as"),
         ("ONSET", "Write one as"),

@@ -12,7 +12,7 @@ import mir_eval
 import numpy as np
 import pytest
 
-from stylegan_reactive.audio import SectionSettings
+from stylegan_reactive.audio import SectionSettings, analyse
 from stylegan_reactive.audio.attack import DifferenceStream
 from stylegan_reactive.audio.chroma import PitchStream
 from stylegan_reactive.audio.decode import SongReader
@@ -283,3 +283,29 @@ def test_without_crossfade_a_section_is_there_at_once():
     envelopes = section_envelopes(SONG, Fraction(30), 390)
     assert set(np.unique(envelopes["B"])) == {0.0, 1.0}
     assert np.flatnonzero(envelopes["B"]).tolist() == list(range(120, 135))
+
+
+def test_kinds_of_section_fit_into_as_many_envelopes_as_are_asked_for():
+    sections = [Section(0.0, 4.0, "A"), Section(4.0, 8.0, "B"), Section(8.0, 12.0, "C"), Section(12.0, 16.0, "B")]
+    two = section_envelopes(sections, Fraction(10), 160, 1.0, kinds=2)
+    assert list(two) == ["A", "B"]
+    assert two["A"][100] == 1.0  # C is heard in A's envelope
+    five = section_envelopes(sections, Fraction(10), 160, 1.0, kinds=5)
+    assert list(five) == ["A", "B", "C", "D", "E"]
+    assert not five["D"].any()
+    for envelopes in (two, five):
+        np.testing.assert_allclose(sum(envelopes.values()), 1.0, atol=1e-6)
+
+
+def test_sections_fade_over_in_bars_of_the_song(write_song):
+    song = write_song(play("AB", {"A": {"chords": MINOR, "drums": False}, "B": {"chords": MAJOR, "overtones": 9}}, 6))
+    analysis = analyse(song, 50, ["sections/3", "sections/3~0.5bars", "sections/3~1.0"])
+    boundaries = [section.start for section in analysis.sections[1:]]
+    assert boundaries
+    bar = float(np.median(np.diff(analysis.downbeats)))
+    for name, seconds in (("sections/3~0.5bars", bar / 2), ("sections/3~1.0", 1.0)):
+        np.testing.assert_allclose(analysis[name].sum(axis=1), 1.0, atol=1e-6)
+        moving = np.abs(np.diff(analysis[name], axis=0)).max(axis=1) > 0
+        at = round(boundaries[0] * 50)
+        assert not moving[max(0, at - 20) : at - 1].any()
+        assert moving[at - 1 : at + 60].sum() / 50 == pytest.approx(seconds, abs=0.06)
