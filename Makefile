@@ -5,11 +5,14 @@
 #   make setup TORCH=default         with the index's own torch (on Linux: CUDA, several GB)
 #   make setup TORCH_INDEX=URL       look for the CPU build of torch in one more package index
 #   make test TESTS=tests/audio      only some tests
+#   make test-blender VERSIONS="4.5 5.2" TESTS=tests/blender/test_curves.py
 
 PYTHON ?=
 TORCH ?=
 TORCH_INDEX ?=
 TESTS ?=
+VERSIONS ?=
+BLENDERS ?= .venv-blender
 
 ifeq ($(OS),Windows_NT)
 SYSTEM_PYTHON := python
@@ -26,7 +29,7 @@ WITH_ENGINE = if [ -x $(ENGINE_PYTHON) ]; then \
 	export STYLEGAN_REACTIVE_PYTHON="$${STYLEGAN_REACTIVE_PYTHON:-$$PWD/$(ENGINE_PYTHON)}"; fi;
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo docs test lint bench bench-audio eval-audio bench-generator extension assets clean
+.PHONY: help setup demo docs test test-blender lint bench bench-audio eval-audio bench-generator extension assets clean
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -44,6 +47,9 @@ docs: demo  ## put the demo's pictures into docs/
 test: setup  ## run all tests, or those named by TESTS=...
 	@$(WITH_ENGINE) $(PYTHON_IN_VENV) -m pytest $(TESTS)
 	@if [ -x $(ENGINE_PYTHON) ] && [ -z "$(TESTS)" ]; then $(ENGINE_PYTHON) -m pytest; fi
+
+test-blender: setup  ## run the tests of Blender's room on Blender 4.5, 5.0, 5.1 and 5.2, or those named by VERSIONS=...
+	@$(WITH_ENGINE) $(SYSTEM_PYTHON) -S tools/test_blender.py --versions "$(VERSIONS)" --folder "$(BLENDERS)" $(TESTS)
 
 lint: setup  ## check style, format and types
 	@$(PYTHON_IN_VENV) -m ruff check
@@ -73,6 +79,6 @@ assets: setup  ## make the built-in song and the built-in generator again
 	@if [ -x $(ENGINE_PYTHON) ]; then $(ENGINE_PYTHON) tools/make_generator.py; \
 		else $(PYTHON_IN_VENV) tools/make_generator.py; fi
 
-clean:  ## delete .venv, .venv-engine, build/, examples/out/ and all caches
-	@rm -rf .venv .venv-engine build examples/out .pytest_cache .mypy_cache .ruff_cache
+clean:  ## delete .venv, .venv-engine, .venv-blender, build/, examples/out/ and all caches
+	@rm -rf .venv .venv-engine .venv-blender build examples/out .pytest_cache .mypy_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

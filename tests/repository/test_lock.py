@@ -44,6 +44,13 @@ def test_lock_gives_each_python_the_blender_and_numpy_that_belong_together(lock:
     assert new["numpy"].startswith("2.")
 
 
+def test_blender_of_each_python_is_among_those_that_are_tested(lock: str, repository: Path) -> None:
+    tested = (repository / "requirements-blender.lock").read_text(encoding="utf-8")
+    pins = [line for line in tested.splitlines() if line and not line.startswith("#")]
+    assert [pin.split(".")[:2] for pin in pins] == sorted(pin.split(".")[:2] for pin in pins)  # oldest first
+    assert {line for line in lock.splitlines() if line.startswith("bpy==")} <= set(pins)
+
+
 def test_installed_packages_are_those_of_the_lock(lock: str, repository: Path) -> None:
     if Path(sys.prefix) != repository / ".venv":
         pytest.skip("these tests do not run in the .venv of `make setup`")
