@@ -3,10 +3,16 @@
 
 import bpy
 
-from . import envelope_operators, operators, panels, picture, preferences, properties
+from . import envelope_operators, operators, panels, picture, picture_operators, preferences, properties
 from .session import session
 
-_CLASSES = (*preferences.CLASSES, *operators.CLASSES, *envelope_operators.CLASSES, *panels.CLASSES)
+_CLASSES = (
+    *preferences.CLASSES,
+    *operators.CLASSES,
+    *envelope_operators.CLASSES,
+    *picture_operators.CLASSES,
+    *panels.CLASSES,
+)
 
 
 def register() -> None:

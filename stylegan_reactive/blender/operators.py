@@ -14,11 +14,12 @@ from ..engine.protocol import Hello
 from ..errors import ReactiveError
 from .bake import missing_envelopes
 from .curves import rename_paths
-from .film import BUILTIN_SONG, film_steps, set_up_steps, show_steps
+from .film import film_steps
 from .patches import LAYERS, NOISE, apply_patch, preset_names, read_preset
 from .picture import watch
 from .properties import INDEX_OF, settings_of
 from .session import Notice, session
+from .set_up import BUILTIN_SONG, set_up_steps
 from .steps import Step, Steps, finish, in_background, scene_again
 
 Answer = set[str]
@@ -150,25 +151,6 @@ class SGR_OT_set_up(LongOperator, bpy.types.Operator):
         """Show what the artist should know."""
         if result:
             session.tell(scene, Notice(" ".join(result)))
-
-
-class SGR_OT_show_frame(LongOperator, bpy.types.Operator):
-    """Make the picture of the current frame now, and show it in the image"""
-
-    bl_idname = "stylegan_reactive.show_frame"
-    bl_label = "Show Frame"
-    bl_options = {"REGISTER"}
-
-    def steps(self, scene: bpy.types.Scene) -> Steps[None]:
-        """The work."""
-        return show_steps(scene)
-
-    def done(self, scene: bpy.types.Scene, result: Any) -> None:
-        """Bring the image to open image editors that show none."""
-        screen = bpy.context.screen
-        for area in screen.areas if screen is not None else ():
-            if area.type == "IMAGE_EDITOR" and area.spaces.active.image is None:
-                area.spaces.active.image = settings_of(scene).image
 
 
 class SGR_OT_render(bpy.types.Operator):
@@ -372,7 +354,6 @@ class SGR_OT_list_edit(bpy.types.Operator):
 CLASSES = (
     SGR_OT_use_builtin_song,
     SGR_OT_set_up,
-    SGR_OT_show_frame,
     SGR_OT_render,
     SGR_OT_make_film,
     SGR_OT_test_engine,
