@@ -9,9 +9,9 @@ the song, in any number of processes.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
@@ -21,6 +21,9 @@ from .noise import NoiseMaps, frame_noise, own_noise, rows_needed
 from .patch import Patch
 from .ranges import Shapes, latent_range, noise_range
 from .signals import Values, envelope_at
+
+if TYPE_CHECKING:
+    from ..generator import Bend, Canvas, Generator, Rewrite
 
 _LATENTS_KEPT = 1024  # 2 MB at 512 numbers each; more than any patch without animated seeds reads
 
@@ -52,21 +55,35 @@ class Network(Protocol):
     @property
     def synthesis(self) -> Any: ...  # its noise_constants[i], [h, w], is the saved noise of input i
 
+    @property
+    def tools(self) -> Any: ...  # a `stylegan_reactive.generator.toolbox.Toolbox`, where the patch asks for more
+
 
 @dataclass(frozen=True)
 class FrameInputs:
-    """What the network gets in one frame: ``generator.synthesis(inputs.ws, noise=inputs.noise)``.
+    """What the network gets in one frame, or in a batch of frames.
 
     Attributes
     ----------
     ws
-        Latents, float32 [1, num_ws, w_dim].
+        Latents, float32 [batch, num_ws, w_dim].
     noise
-        One float32 [1, 1, h, w] per noise input, or "const" for the network's own noise.
+        One float32 [batch, 1, h, w] per noise input, or "const" for the network's own noise.
+    bends, rewrites
+        What is done to the network's layers and weights; what does nothing in these frames is left out.
     """
 
     ws: torch.Tensor
     noise: list[torch.Tensor] | str
+    bends: tuple[Bend, ...] = ()
+    rewrites: tuple[Rewrite, ...] = ()
+
+    def paint(self, generator: Generator, **options: Any) -> torch.Tensor:
+        """The pictures, [batch, channels, h, w]; other arguments of ``generator.synthesis`` are options."""
+        picture: torch.Tensor = generator.synthesis(
+            self.ws, noise=self.noise, bends=self.bends, rewrites=self.rewrites, **options
+        )
+        return picture
 
 
 class Choreographer:
@@ -78,11 +95,15 @@ class Choreographer:
         The mapping. It is checked once more, as it may have been built in Python.
     generator
         The network; read, never changed.
+    canvas
+        Another size of the picture than the network's own, which must then be painted on the same canvas.
 
     Attributes
     ----------
-    patch, generator
+    patch, generator, canvas
         As given.
+    notes
+        What of the patch could not be as it says in this network, and what is done instead: a sentence for each.
 
     Raises
     ------
@@ -93,13 +114,16 @@ class Choreographer:
     -------
     >>> choreographer = Choreographer(load_preset("kick_and_chords"), generator)
     >>> inputs = choreographer.inputs({"audio_bars": 3.25, "audio_kick": 0.8, ...})
-    >>> picture = generator.synthesis(inputs.ws, noise=inputs.noise)
+    >>> picture = inputs.paint(generator)
     """
 
-    def __init__(self, patch: Patch, generator: Network) -> None:
+    def __init__(self, patch: Patch, generator: Network, canvas: Canvas | None = None) -> None:
         self.patch = Patch.from_json(patch.to_plain())
         self.generator = generator
-        self._noise_shapes = tuple((int(height), int(width)) for height, width in generator.noise_shapes)
+        self.canvas = canvas
+        self.notes: tuple[str, ...] = ()
+        shapes = generator.noise_shapes if canvas is None else generator.synthesis.noise_shapes_on(canvas)
+        self._noise_shapes = tuple((int(height), int(width)) for height, width in shapes)
         self._w_avg = generator.w_avg.detach().to(device="cpu", dtype=torch.float32)
         self._maps = NoiseMaps(self._noise_shapes, generator.device)
         self._latent_of = functools.lru_cache(maxsize=_LATENTS_KEPT)(self._map_seed)
@@ -130,6 +154,17 @@ class Choreographer:
             noise = frame_noise(patch, values, self._maps, self._own_noise)
             return FrameInputs(ws.to(self.generator.device), noise)
 
+    def batch(self, frames: Sequence[Values]) -> FrameInputs:
+        """The network's inputs in several frames at once, in the order given; raises as `inputs` does."""
+        each = [self.inputs(values) for values in frames]
+        ws = torch.cat([one.ws for one in each])
+        noise = [one.noise for one in each]
+        if all(isinstance(maps, str) for maps in noise):
+            return FrameInputs(ws, noise[0])
+        own = range(len(self._noise_shapes))
+        full = [[self._own_noise(i)[None, None] for i in own] if isinstance(maps, str) else maps for maps in noise]
+        return FrameInputs(ws, [torch.cat(maps) for maps in zip(*full, strict=True)])
+
     def _map_seed(self, label: int | None, seed: int) -> torch.Tensor:
         """The w of a class and a seed, [w_dim]; one by one: in a batch, others could change the last bits."""
         z = seeded_z(seed, self.generator.z_dim).to(self.generator.device)
@@ -140,7 +175,12 @@ class Choreographer:
         return self.generator.mapping(z, c)[0, 0].detach().to(device="cpu", dtype=torch.float32)
 
     def _own_noise(self, index: int) -> torch.Tensor:
-        return own_noise(self.generator.synthesis.noise_constants[index], index, self._noise_shapes[index])
+        synthesis = self.generator.synthesis
+        if self.canvas is None:
+            constant = synthesis.noise_constants[index]
+        else:
+            constant = synthesis.noise_inputs("const", 1, self.canvas)[index]
+        return own_noise(constant, index, self._noise_shapes[index])
 
 
 def check_label(patch: Patch, generator: Network) -> int | None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Collection, Sequence
-from typing import Any, ClassVar
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +20,9 @@ from .canvas import Canvas, lay_out
 from .controls import Bend, Controls, Rewrite
 from .layers import FullyConnected
 from .mapping import MappingNetwork
+
+if TYPE_CHECKING:
+    from .toolbox import Toolbox
 
 Noise = str | Sequence[Tensor | None]
 HALF_LEVELS = 4  # at most so many of the highest resolutions are painted in half precision, as published
@@ -290,6 +295,9 @@ class Generator(nn.Module):
     mapping: MappingNetwork
     synthesis: SynthesisNetwork
     config: Any  # of `config_class`; all have `mapping`, `num_ws` and `img_channels`
+    # `load_generator` sets these: the network's file, and where what is found out about it may be kept (None: nowhere).
+    checkpoint: Path | None = None
+    cache_folder: Path | None = None
 
     def __init__(self, config: Any) -> None:
         super().__init__()
@@ -345,6 +353,13 @@ class Generator(nn.Module):
     @property
     def device(self) -> torch.device:
         return self.mapping.w_avg.device
+
+    @cached_property
+    def tools(self) -> Toolbox:
+        """What a patch asks of this network: layers by their size, clusters, bends, other weights (`toolbox`)."""
+        from .toolbox import Toolbox  # which knows the rooms that are built on this one
+
+        return Toolbox(self)
 
     def features(
         self, ws: Tensor, noise: Noise = "const", names: Collection[str] | None = None, **options: Any

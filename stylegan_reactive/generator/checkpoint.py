@@ -59,7 +59,9 @@ def builtin_checkpoint() -> Path:
     return Path(__file__).resolve().parent.parent / "assets" / "generator.safetensors"
 
 
-def load_generator(path: str | Path, device: str | torch.device = "cpu") -> Generator:
+def load_generator(
+    path: str | Path, device: str | torch.device = "cpu", *, cache_folder: str | Path | None = None
+) -> Generator:
     """Read a generator from a file, without running anything from it.
 
     Parameters
@@ -69,6 +71,8 @@ def load_generator(path: str | Path, device: str | torch.device = "cpu") -> Gene
         of one of the PyTorch ports.
     device : str or torch.device
         Where the generator is to live and compute, in single precision.
+    cache_folder : str, Path or None
+        Where ``generator.tools`` may keep what takes long to find out about a network; None: nowhere.
 
     Raises
     ------
@@ -83,6 +87,8 @@ def load_generator(path: str | Path, device: str | torch.device = "cpu") -> Gene
     else:
         check_kind(path, beginning)
         generator = complete(path, read_foreign(path))
+    generator.checkpoint = path
+    generator.cache_folder = None if cache_folder is None else Path(cache_folder)
     return generator.to(device)
 
 

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a patch asks of a network: which layer is meant, which channels belong together, which weights another one has.
+
+The choreography knows no network from within; it asks ``generator.tools``. Answers that take long to find are kept:
+they depend on nothing but the network and the question.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+from .base import Generator
+from .bending import Bend, Channels
+from .clusters import Clusters, Progress, channel_count, find_clusters, load_or_find_clusters, sample_ws
+from .keys import map_at
+from .rewriting import Rewrite, weighted_layers
+
+_SIZE = re.compile(r"\s*(\d{1,5})\s*px\s*")
+# Names of layers, and how many pixels wide the picture is there: b64.conv1 of NVIDIA's, L5_148_512 of a StyleGAN 3 (as
+# a rule with ten pixels beyond each border), blocks.3.conv1 of lucidrains' (4 px, doubled by each block).
+_NAMES = (
+    (re.compile(r"b(\d{1,5})\..*"), lambda number: number),
+    (re.compile(r"L\d+_(\d{1,5})_\d+"), lambda number: number - 20 if number & (number - 1) else number),
+    (re.compile(r"blocks\.(\d)\..*"), lambda number: 4 << number),
+    (re.compile(r"(?:input|initial_conv)()"), lambda number: 4),
+)
+
+
+@dataclass(frozen=True)
+class FoundLayer:
+    """The layer that a patch means.
+
+    Attributes
+    ----------
+    name
+        Of the generator's `layer_names`.
+    size
+        Width or height of the picture there, whichever is larger, in pixels.
+    exact
+        Whether it is what was asked for, and not only the nearest to it.
+    """
+
+    name: str
+    size: int
+    exact: bool
+
+
+class Toolbox:
+    """Questions to one network.
+
+    Parameters
+    ----------
+    generator
+        The network; read, never changed.
+    """
+
+    bend = Bend
+    channels = Channels
+    rewrite = Rewrite
+
+    def __init__(self, generator: Generator) -> None:
+        self.generator = generator
+        self._clusters: dict[tuple[str, int], Clusters] = {}
+        self._channel_counts: dict[tuple[str, str], int] = {}
+
+    # Layers
+
+    def size(self, layer: str) -> int:
+        """How large the picture is at a layer, without what lies beyond its border: the longer side in pixels."""
+        synthesis = self.generator.synthesis
+        return max(synthesis.map_size(layer)) - 2 * synthesis.margin(layer)
+
+    @cached_property
+    def weighted_layers(self) -> tuple[str, ...]:
+        """The layers whose weights can be rewritten, in the order of their work."""
+        return weighted_layers(self.generator)
+
+    def find_layer(self, wanted: str, *, weighted: bool = False) -> FoundLayer | None:
+        """The layer of a name or of a size such as "16 px"; the nearest in size, where the network lacks it.
+
+        A size is the last layer of it that paints features. None: `wanted` is neither a name nor a size.
+
+        Parameters
+        ----------
+        weighted
+            Whether it must be a layer with a weight.
+        """
+        possible = [name for name in self.generator.layer_names if not weighted or name in self.weighted_layers]
+        if wanted in possible:
+            return FoundLayer(wanted, self.size(wanted), True)
+        by_size = _SIZE.fullmatch(wanted)
+        size = int(by_size[1]) if by_size else _size_in_name(wanted)
+        if not size:
+            return None
+        kind = wanted.rpartition(".")[2]
+        colours = [name for name in possible if kind in ("torgb", "skip") and name.endswith(kind)]
+        painting = [name for name in possible if name in self.generator.synthesis.canvas_layers and name != "input"]
+
+        def unlike(name: str) -> tuple[float, int, bool]:
+            here = self.size(name)
+            return abs(math.log2(here / size)), -here, name not in colours
+
+        nearest = min(reversed(painting + colours), key=unlike)  # of those that are equally near the last
+        found = self.size(nearest)
+        return FoundLayer(nearest, found, bool(by_size) and found == size)
+
+    def channel_count(self, layer: str, side: str = "output") -> int:
+        """How many channels a layer reads ("input") or gives ("output")."""
+        key = (layer, side)
+        if key not in self._channel_counts:
+            if side == "output":
+                self._channel_counts[key] = channel_count(self.generator, layer)
+            else:
+                self._channel_counts[key] = map_at(self.generator, sample_ws(self.generator, 0, 0), layer, side).shape[
+                    1
+                ]
+        return self._channel_counts[key]
+
+    def clusters(self, layer: str, count: int, progress: Progress | None = None) -> Clusters:
+        """The channels that a layer gives, grouped by what they draw (see `clusters`); found once.
+
+        They are kept in the generator's `cache_folder`, if it has one, also for later processes.
+        """
+        key = (layer, count)
+        if key not in self._clusters:
+            checkpoint, folder = self.generator.checkpoint, self.generator.cache_folder
+            if checkpoint is None or folder is None:
+                found = find_clusters(self.generator, layer, count, progress=progress)
+            else:
+                found = load_or_find_clusters(
+                    self.generator, checkpoint, layer, count, folder=folder, progress=progress
+                )
+            self._clusters[key] = found
+        return self._clusters[key]
+
+
+def _size_in_name(name: str) -> int:
+    """The size of the picture at a layer of this name, whichever network it is of; 0 if no network has such names."""
+    for pattern, size in _NAMES:
+        match = pattern.fullmatch(name)
+        if match is not None:
+            return max(1, size(int(match[1] or 0)))
+    return 0
