@@ -207,11 +207,20 @@ class FrameRequest:
         The envelopes at this frame, and numbers of the patch that are animated, by their dotted path.
     size : (int, int)
         Width and height of the picture in pixels.
+    fit : str
+        One of `protocol.FITS`: how the network's picture comes into a size of another shape.
+    quality : float
+        One of `protocol.QUALITIES`: less than 1 is a preview, made as cheaply as possible, in the size asked for.
+    tag : str
+        A name for whoever asks; the picture does not depend on it.
     """
 
     patch: Mapping[str, Any]
     values: Mapping[str, float]
     size: Size
+    fit: str = "stretch"
+    quality: float = 1.0
+    tag: str = field(default="", compare=False)
 
     @cached_property
     def patch_key(self) -> str:
@@ -221,7 +230,7 @@ class FrameRequest:
     @cached_property
     def key(self) -> tuple[Any, ...]:
         """Equal for requests that ask for the same picture."""
-        return (self.patch_key, tuple(sorted(self.values.items())), self.size)
+        return (self.patch_key, tuple(sorted(self.values.items())), tuple(self.size), self.fit, self.quality)
 
 
 def reserve(size: int) -> shared_memory.SharedMemory:
@@ -268,6 +277,55 @@ class Slot:
             self.memory.unlink()
 
 
+class Asked:
+    """A picture that somebody asked for and does not wait for."""
+
+    def __init__(self, engine: "Engine", request: FrameRequest) -> None:
+        self.request = request
+        self._engine = engine
+        self._done = threading.Event()
+        self._cancelled = False
+        self._pixels: np.ndarray | None = None
+        self._error: ReactiveError | None = None
+        threading.Thread(target=self._run, name="picture", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            with self._engine._asking:
+                if not self._cancelled:
+                    self._pixels = self._engine.picture(self.request).copy()
+        except ReactiveError as error:
+            self._error = error
+        finally:
+            self._done.set()
+
+    def ready(self) -> bool:
+        """Whether `pixels` returns or raises at once."""
+        return self._done.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait up to some seconds; whether it is ready. For scripts and tests."""
+        return self._done.wait(seconds)
+
+    def pixels(self) -> np.ndarray:
+        """The picture, as from `Engine.picture`, in memory of its own.
+
+        Raises
+        ------
+        ReactiveError
+            What was wrong with the request or the engine; that it was cancelled; or that it is not ready yet.
+        """
+        if self._error is not None:
+            raise self._error
+        if self._pixels is None:
+            raise EngineError("The picture was cancelled." if self._cancelled else "The picture is not ready yet.")
+        return self._pixels
+
+    def cancel(self) -> None:
+        """Nobody needs the picture any more."""
+        self._cancelled = True
+
+
 @dataclass
 class Engine:
     """The engine, by the name of the Python that runs it.
@@ -290,6 +348,7 @@ class Engine:
     slots: int = 3
     starts: int = field(default=0, init=False)
     _starting: threading.RLock = field(default_factory=threading.RLock, init=False)
+    _asking: threading.Lock = field(default_factory=threading.Lock, init=False)
     _closed: bool = field(default=False, init=False)
     _process: Process | None = field(default=None, init=False)
     _hello: protocol.Hello | None = field(default=None, init=False)
@@ -480,12 +539,78 @@ class Engine:
 
     # Pictures
 
-    def check_patch(self, patch: Mapping[str, Any]) -> dict[str, Any]:
-        """Load a patch and its network: ``num_ws``, ``resolution`` (h, w), ``noise_inputs``; raises what is wrong."""
+    def check_patch(self, patch: Mapping[str, Any], progress: Progress | None = None) -> protocol.NetworkFacts:
+        """Load a patch, its network and all else that it needs, so that its first picture comes at once.
+
+        Parameters
+        ----------
+        patch : dict
+            As JSON data.
+        progress : callable, optional
+            Told the share that is done and a text; an exception from it ends the work and passes through.
+
+        Raises
+        ------
+        ReactiveError
+            What is wrong with the patch, the network, or a file that it names.
+        """
         key = protocol.patch_key(dict(patch))
-        facts = self._call("patch", None, key=key, patch=dict(patch))
+        facts = self._call("patch", progress, key=key, patch=dict(patch))
         self._note_sent(key)
-        return dict(facts)
+        return protocol.NetworkFacts.of(facts)
+
+    def read_patch(self, text: str) -> dict[str, Any]:
+        """The text of a patch as plain data of today's version; raises `PatchError` with the line of what is wrong."""
+        return dict(self._call("read_patch", None, text=text)["patch"])
+
+    def thumbnails(
+        self,
+        checkpoint: str,
+        label: int,
+        latents: Sequence[Any],
+        size: int,
+        progress: Progress | None = None,
+    ) -> np.ndarray:
+        """Small pictures of latents.
+
+        Parameters
+        ----------
+        checkpoint, label
+            As in a patch: the network, and its class.
+        latents : sequence
+            As in a patch: seeds, and objects for latents in files; one picture for each.
+        size : int
+            Width and height in pixels.
+        progress : callable, optional
+            As for `check_patch`.
+
+        Returns
+        -------
+        uint8 array [n, size, size, 4]
+            sRGB with straight alpha, top row first.
+        """
+        found = self._call(
+            "thumbnails", progress, checkpoint=checkpoint, label=label, latents=list(latents), size=int(size)
+        )
+        pictures = np.frombuffer(protocol.unpack_bytes(found["pictures"]), np.uint8)
+        return pictures.reshape(len(latents), size, size, 4)
+
+    def unload(self) -> None:
+        """Let go of networks and caches, so that their memory is free for others; they come back when needed."""
+        if self.running:
+            self._call("unload", None)
+            self._sent.clear()
+
+    def report(self, seconds: float = 2.0, progress: Progress | None = None) -> protocol.Report:
+        """What the engine is and holds, and how fast it paints; `seconds` of a test, 0 for none."""
+        return protocol.Report.of(self._call("report", progress, seconds=seconds))
+
+    def ask(self, request: FrameRequest) -> "Asked":
+        """Begin to make a picture, without waiting: for previews. Returns at once, whatever the engine does.
+
+        What was asked for last is made first. Whoever needs a picture no more cancels it.
+        """
+        return Asked(self, request)
 
     def _note_sent(self, key: str) -> None:
         """Remember which patches the engine holds, in the order in which it lets go of them."""
@@ -557,7 +682,13 @@ class Engine:
             self._process.ask("patch", key=key, patch=dict(request.patch)).result(FRAME_SECONDS)
         self._note_sent(key)
         slot.pending = self._process.ask(
-            "frame", patch=key, values=dict(request.values), size=list(request.size), slot=slot.memory.name
+            "frame",
+            patch=key,
+            values=dict(request.values),
+            size=list(request.size),
+            fit=request.fit,
+            quality=request.quality,
+            slot=slot.memory.name,
         )
         slot.key = request.key
         return slot

@@ -6,23 +6,29 @@ Client to engine: ``{"id": 3, "op": "frame", ...}``. Engine to client, with the 
 ``{"id": 3, "error": {"kind": "SongError", "message": "..."}}``. Arrays travel as base64 of little-endian float32;
 pixels do not travel here at all but through shared memory. Nothing that is read is ever executed.
 
-=========  =====================================================  ==============================================
-op         fields                                                 result
-=========  =====================================================  ==============================================
-hello      protocol, device                                       protocol, versions, device, ...: see `Hello`
-patch      key, patch                                             num_ws, resolution, noise_inputs
-frame      patch (key), values, size [w, h], slot (name)          seconds
-song       song                                                   duration, sample_rate, channels
-analyse    song, fps [n, d], recipes; if wanted: offset,          envelopes, frames, duration, tempo, beats, ...:
-           duration, rhythm, form, stems (see `Engine.analyse`)   see `Analysed`
-separate   song, folder, model, weights, online                   stems (name to path); others are answered meanwhile
-cancel     target (id)                                            none: it is never answered
-=========  =====================================================  ==============================================
+==========  ===================================================  ==============================================
+op          fields                                               result
+==========  ===================================================  ==============================================
+hello       protocol, device                                     protocol, versions, device, ...: see `Hello`
+patch       key, patch                                           see `NetworkFacts`
+read_patch  text                                                 patch: plain data of today's version
+frame       patch (key), values, size [w, h], fit, quality,      seconds
+            slot (name)
+thumbnails  checkpoint, label, latents, size                     pictures: base64 of bytes [n, size, size, 4]
+song        song                                                 duration, sample_rate, channels
+analyse     song, fps [n, d], recipes; if wanted: offset,        envelopes, frames, duration, tempo, beats, ...:
+            duration, rhythm, form, stems (`Engine.analyse`)     see `Analysed`
+separate    song, folder, model, weights, online                 stems (name to path); others are answered meanwhile
+unload      none                                                 none: networks and caches are given back
+report      seconds (of the test; 0: none)                       see `Report`
+cancel      target (id)                                          none: it is never answered
+==========  ===================================================  ==============================================
 """
 
 import base64
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,9 +37,16 @@ from .. import errors
 if TYPE_CHECKING:
     import numpy as np  # imported where it is used: the engine can answer the hello on a Python that has nothing
 
-PROTOCOL = 1
+PROTOCOL = 2
 KEPT_PATCHES = 8  # the engine keeps those used last; the client sends an older one again
 LONGEST_LINE = 256 * 1024 * 1024  # bytes; a line beyond this is a fault, not a message
+
+FITS = ("canvas", "crop", "contain", "stretch")
+"""How a picture of the network's own shape comes into a size of another shape: the network itself paints that shape;
+it is filled and what stands over is cut off; it is shown whole between transparent bars; it is stretched."""
+
+QUALITIES = (1.0, 0.5, 0.25)
+"""1 is the picture; less is a preview of it in the size asked for, with that share of the network's resolution."""
 
 Message = dict[str, Any]
 
@@ -58,6 +71,94 @@ class Hello:
     device: str
     device_name: str
     pid: int
+
+
+@dataclass(frozen=True)
+class NetworkFacts:
+    """What one has to know of a patch's network.
+
+    Attributes
+    ----------
+    num_ws : int
+        Generator layers that a latent layer can reach.
+    resolution : (int, int)
+        Height and width of its own picture in pixels.
+    noise_inputs : int
+        0 for a network without noise.
+    c_dim : int
+        Classes; 0 without.
+    img_channels : int
+        1 grey, 3 colour; 2 and 4 with transparency.
+    layer_names : tuple of str
+        Where the network can be bent.
+    scales : tuple of (label, first, last)
+        Ranges of the generator's layers by what they paint, coarsest first; both ends are meant.
+    notes : tuple of str
+        What of the patch could not be adapted to this network.
+    """
+
+    num_ws: int
+    resolution: tuple[int, int]
+    noise_inputs: int
+    c_dim: int
+    img_channels: int
+    layer_names: tuple[str, ...]
+    scales: tuple[tuple[str, int, int], ...]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> "NetworkFacts":
+        """From the plain data that `dataclasses.asdict` and JSON have made of it."""
+        return cls(
+            num_ws=int(fields["num_ws"]),
+            resolution=(int(fields["resolution"][0]), int(fields["resolution"][1])),
+            noise_inputs=int(fields["noise_inputs"]),
+            c_dim=int(fields["c_dim"]),
+            img_channels=int(fields["img_channels"]),
+            layer_names=tuple(map(str, fields["layer_names"])),
+            scales=tuple((str(label), int(first), int(last)) for label, first, last in fields["scales"]),
+            notes=tuple(map(str, fields["notes"])),
+        )
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the engine is and holds.
+
+    Attributes
+    ----------
+    device, device_name : str
+        As in `Hello`.
+    versions : dict of str to str
+        Of the packages.
+    resident : int
+        Bytes of memory that the process takes at the moment, as the system counts them; 0 where it does not tell.
+    device_memory : int
+        Bytes taken on the graphics card; 0 without one.
+    limit : int
+        Bytes that networks and caches may take together; 0: no limit.
+    networks : tuple of (file, bytes)
+        That are loaded, the one used last at the end.
+    caches : dict of str to int
+        Bytes by what is kept.
+    pictures_per_second : float
+        Of a test with the built-in network at its own size; 0 where none was made.
+    """
+
+    device: str
+    device_name: str
+    versions: dict[str, str]
+    resident: int
+    device_memory: int
+    limit: int
+    networks: tuple[tuple[str, int], ...]
+    caches: dict[str, int]
+    pictures_per_second: float
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> "Report":
+        """From the plain data that `dataclasses.asdict` and JSON have made of it."""
+        return cls(**{**fields, "networks": tuple((str(file), int(size)) for file, size in fields["networks"])})
 
 
 @dataclass(frozen=True)
@@ -122,6 +223,16 @@ def unpack(text: str) -> "np.ndarray":
     import numpy as np
 
     return np.frombuffer(base64.b64decode(text, validate=True), "<f4")
+
+
+def pack_bytes(data: bytes) -> str:
+    """Bytes as base64."""
+    return base64.b64encode(data).decode("ascii")
+
+
+def unpack_bytes(text: str) -> bytes:
+    """The bytes that `pack_bytes` wrote."""
+    return base64.b64decode(text, validate=True)
 
 
 def patch_key(patch: dict[str, Any]) -> str:

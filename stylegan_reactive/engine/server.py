@@ -16,6 +16,7 @@ import time
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
+from dataclasses import asdict
 from fractions import Fraction
 from importlib import metadata
 from importlib.util import find_spec
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from ..audio import Analysis
     from ..choreography import Choreographer
+    from ..generator import Generator
 
 NEEDED = ("numpy", "torch", "scipy", "soundfile", "soxr", "safetensors")
 REPORTED = (*NEEDED, "librosa")
@@ -135,11 +137,40 @@ def is_out_of_memory(fault: BaseException) -> bool:
     return isinstance(fault, MemoryError) or on_device or "not enough memory" in str(fault)
 
 
+def size_of(generator: "Generator") -> int:
+    """Bytes of a network's weights and constants."""
+    tensors = (*generator.parameters(), *generator.buffers())
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def facts_of(generator: "Generator", notes: Iterable[str]) -> protocol.NetworkFacts:
+    """What one has to know of a network."""
+    synthesis = generator.synthesis
+    scales: dict[int, list[int]] = {}
+    for layer, (_, index) in synthesis.styles.items():
+        if not layer.endswith("torgb"):
+            scales.setdefault(max(synthesis.map_size(layer)) - 2 * synthesis.margin(layer), []).append(index)
+    found = [(f"{size} px", min(places), max(places)) for size, places in scales.items()]
+    if found:
+        found[-1] = (*found[-1][:2], generator.num_ws - 1)  # the last w is for the colours
+    return protocol.NetworkFacts(
+        num_ws=generator.num_ws,
+        resolution=generator.resolution,
+        noise_inputs=len(generator.noise_shapes),
+        c_dim=generator.c_dim,
+        img_channels=generator.img_channels,
+        layer_names=tuple(generator.layer_names),
+        scales=tuple(found),
+        notes=tuple(notes),
+    )
+
+
 class Server:
     """The operations of `protocol`, one method each; what they keep are caches and nothing else."""
 
     def __init__(self) -> None:
         self.device: torch.device | None = None
+        self.device_name = ""
         self.generators = Recent(2)
         self.choreographers = Recent(protocol.KEPT_PATCHES)
         self.analyses = Recent(2)
@@ -154,18 +185,17 @@ class Server:
         from ..generator import keep_freed_memory
 
         keep_freed_memory()  # pictures are all this process makes, and fresh memory for each costs half their time
-        self.device, name = choose_device(message.get("device", "auto"))
+        self.device, self.device_name = choose_device(message.get("device", "auto"))
         return {
             "protocol": protocol.PROTOCOL,
             "versions": {"python": platform.python_version(), **versions},
             "device": str(self.device),
-            "device_name": name,
+            "device_name": self.device_name,
             "pid": os.getpid(),
         }
 
-    def patch(self, message: dict[str, Any], progress: Progress) -> dict[str, Any]:
-        """Check a patch, load its network, and keep both under the patch's key."""
-        from ..choreography import Choreographer, Patch
+    def network(self, checkpoint: str) -> "Generator":
+        """The network of a file, loaded where it is not there or was replaced."""
         from ..generator import Generator, builtin_checkpoint, load_generator, prepare
 
         def load() -> Generator:
@@ -173,17 +203,24 @@ class Server:
             prepare(generator)
             return generator
 
-        assert self.device is not None
+        path = str(builtin_checkpoint()) if checkpoint == "builtin" else checkpoint
+        return self.generators.get_or_make(stamp(path), load)
+
+    def patch(self, message: dict[str, Any], progress: Progress) -> dict[str, Any]:
+        """Check a patch, load its network, and keep both under the patch's key."""
+        from ..choreography import Choreographer, Patch
+
         patch = Patch.from_json(message["patch"])
-        path = str(builtin_checkpoint()) if patch.checkpoint == "builtin" else patch.checkpoint
         progress(0.0, "Loading the network")
-        generator = self.generators.get_or_make(stamp(path), load)
-        self.choreographers.get_or_make(message["key"], lambda: Choreographer(patch, generator))
-        return {
-            "num_ws": generator.num_ws,
-            "resolution": list(generator.resolution),
-            "noise_inputs": len(generator.noise_shapes),
-        }
+        generator = self.network(patch.checkpoint)
+        choreographer = self.choreographers.get_or_make(message["key"], lambda: Choreographer(patch, generator))
+        return asdict(facts_of(generator, getattr(choreographer, "notes", ())))
+
+    def read_patch(self, message: dict[str, Any], progress: Progress) -> dict[str, Any]:
+        """Read the text of a patch: checked, and as plain data of today's version."""
+        from ..choreography import Patch
+
+        return {"patch": Patch.from_json(message["text"]).to_plain()}
 
     def frame(self, message: dict[str, Any], progress: Progress) -> dict[str, Any]:
         """Make one picture and write it into the slot."""
@@ -206,9 +243,60 @@ class Server:
                     "The network's picture has values that are not numbers. A gain or an amplitude may be far too high."
                 )
             target = torch.frombuffer(slot.buf, dtype=torch.float32, count=width * height * 4)
-            target.view(height, width, 4).copy_(to_blender(picture, (width, height)))
+            fit = "crop" if message["fit"] == "canvas" else message["fit"]
+            target.view(height, width, 4).copy_(to_blender(picture, (width, height), fit))
             del target  # the slot cannot be closed while a tensor looks into it
         return {"seconds": time.perf_counter() - began}
+
+    def thumbnails(self, message: dict[str, Any], progress: Progress) -> dict[str, Any]:
+        """Small pictures of latents, each as a latent layer over the whole network would show it."""
+        import torch
+
+        from ..choreography import Choreographer, Patch, StaticLatent
+        from .pixels import fitted
+
+        generator, side, pictures = self.network(message["checkpoint"]), int(message["size"]), []
+        for number, latent in enumerate(message["latents"]):
+            progress(number / len(message["latents"]), "Painting thumbnails")
+            source = {"kind": StaticLatent.kind, "latents": [latent]}
+            plain = {"version": 2, "label": message["label"], "latent_layers": [{"name": "", "source": source}]}
+            inputs = Choreographer(Patch.from_json(plain), generator).inputs({})
+            with torch.inference_mode():
+                small = fitted(generator.synthesis(inputs.ws, noise=inputs.noise), (side, side), "crop")[0]
+                display = ((small + 1) / 2).clamp(0, 1)
+                alpha = display[-1:] if len(display) in (2, 4) else torch.ones_like(display[:1])
+                color = display[:3] if len(display) >= 3 else display[:1].expand(3, -1, -1)
+                pictures.append((torch.cat((color, alpha)) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu())
+        return {"pictures": protocol.pack_bytes(torch.stack(pictures).numpy().tobytes()) if pictures else ""}
+
+    def unload(self, message: dict[str, Any], progress: Progress) -> dict[str, Any]:
+        """Give back networks and caches."""
+        import gc
+
+        self.generators.clear()
+        self.choreographers.clear()
+        self.analyses.clear()
+        gc.collect()
+        return {}
+
+    def report(self, message: dict[str, Any], progress: Progress) -> dict[str, Any]:
+        """What the engine is and holds, and how fast it is."""
+        import torch
+
+        speed = 0.0
+        if message["seconds"]:
+            generator = self.network("builtin")
+            ws, began, pictures = generator.w_avg.expand(1, generator.num_ws, -1), time.perf_counter(), 0
+            with torch.inference_mode():
+                while time.perf_counter() - began < message["seconds"]:
+                    progress((time.perf_counter() - began) / message["seconds"], "Painting test pictures")
+                    generator.synthesis(ws)
+                    pictures += 1
+            speed = pictures / (time.perf_counter() - began)
+        networks = tuple((str(key[0]), size_of(generator)) for key, generator in self.generators.items())  # type: ignore[index]
+        return asdict(
+            protocol.Report(str(self.device), self.device_name, check_packages(), 0, 0, 0, networks, {}, speed)
+        )
 
     def song(self, message: dict[str, Any], progress: Progress) -> dict[str, Any]:
         """Look at a song without listening to it: how long it lasts."""
@@ -269,7 +357,18 @@ class Server:
         return {"stems": {name: str(path) for name, path in stems.items()}}
 
 
-OPERATIONS = ("hello", "patch", "frame", "song", "analyse", "separate")
+OPERATIONS = (
+    "hello",
+    "patch",
+    "read_patch",
+    "frame",
+    "thumbnails",
+    "song",
+    "analyse",
+    "separate",
+    "unload",
+    "report",
+)
 
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:

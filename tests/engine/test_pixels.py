@@ -4,7 +4,7 @@
 import pytest
 import torch
 
-from stylegan_reactive.engine.pixels import fit, linear_from_srgb, to_blender
+from stylegan_reactive.engine.pixels import fitted, linear_from_srgb, to_blender
 
 
 def test_row_of_the_bottom_comes_first() -> None:
@@ -31,7 +31,7 @@ def test_grey_and_alpha_networks_give_rgba(channels: int) -> None:
 def test_wide_picture_is_cropped_not_stretched() -> None:
     picture = torch.zeros(1, 1, 64, 64)
     picture[..., 24:40, 24:40] = 1.0  # a square in the middle
-    wide = fit(picture, (128, 64))
+    wide = fitted(picture, (128, 64), "crop")
     assert wide.shape[-2:] == (64, 128)
     inside = wide[0, 0] > 0.5
     assert abs(int(inside.any(0).sum()) - int(inside.any(1).sum())) <= 2
@@ -39,4 +39,4 @@ def test_wide_picture_is_cropped_not_stretched() -> None:
 
 def test_right_size_is_left_alone() -> None:
     picture = torch.rand(1, 3, 8, 8)
-    assert fit(picture, (8, 8)) is picture
+    assert all(fitted(picture, (8, 8), fit) is picture for fit in ("crop", "contain", "stretch"))

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the engine says of a patch's network, and small pictures of its latents."""
+
+import os
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from stylegan_reactive.choreography import load_preset, preset_names
+from stylegan_reactive.engine.client import Engine
+from stylegan_reactive.errors import PatchError
+
+PYTHON = os.environ.get("STYLEGAN_REACTIVE_PYTHON") or sys.executable
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """An engine that these tests share."""
+    engine = Engine(PYTHON, "cpu", log_folder=tmp_path_factory.mktemp("engine"))
+    yield engine
+    engine.close()
+
+
+def test_scales_of_the_builtin_network_reach_each_of_its_layers_once(engine: Engine) -> None:
+    facts = engine.check_patch({"version": 2, "checkpoint": "builtin"})
+    assert facts.resolution == (512, 512)
+    assert facts.img_channels == 3
+    reached = [ws for _, first, last in facts.scales for ws in range(first, last + 1)]
+    assert reached == list(range(facts.num_ws))
+    assert facts.scales[0][0] == "4 px"
+    assert facts.scales[-1][0] == "512 px"
+
+
+def test_a_patch_read_from_text_is_complete_and_of_today(engine: Engine) -> None:
+    for name in preset_names():
+        patch = load_preset(name)
+        assert engine.read_patch(patch.to_json()) == patch.to_plain()
+
+
+def test_the_line_of_a_mistake_in_a_patch_is_named(engine: Engine) -> None:
+    with pytest.raises(PatchError, match="line 3"):
+        engine.read_patch('{\n "version": 2,\n "truncation": "a lot"\n}')
+
+
+def test_thumbnails_are_small_pictures_that_differ(engine: Engine) -> None:
+    pictures = engine.thumbnails("builtin", 0, [1, 2], 32)
+    assert pictures.shape == (2, 32, 32, 4)
+    assert np.all(pictures[..., 3] == 255)
+    assert np.abs(pictures[0].astype(int) - pictures[1]).mean() > 5
+
+
+def test_unloading_leaves_no_network_and_the_next_picture_is_the_same(engine: Engine) -> None:
+    before = engine.thumbnails("builtin", 0, [1], 16)
+    assert engine.report(seconds=0).networks
+    engine.unload()
+    assert not engine.report(seconds=0).networks
+    np.testing.assert_array_equal(engine.thumbnails("builtin", 0, [1], 16), before)
