@@ -7,11 +7,10 @@ https://arxiv.org/abs/1812.04948.
 
 from __future__ import annotations
 
-import functools
 import math
 import sys
-from collections.abc import Callable, Sequence
-from typing import ParamSpec, TypeVar
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -60,22 +59,14 @@ def check_config(config: object, checks: dict[str, bool]) -> None:
             raise ValueError(f"{name} = {getattr(config, name)!r} is not possible for a {type(config).__name__[:-6]}")
 
 
-Result = TypeVar("Result")
-Arguments = ParamSpec("Arguments")
-
-
-def in_single_precision(paint: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """A function whose convolutions are as exact on a CUDA device as elsewhere.
+@contextmanager
+def single_precision() -> Iterator[None]:
+    """Within it convolutions are as exact on a CUDA device as elsewhere; around a function: ``@single_precision()``.
 
     By default cuDNN rounds what float32 convolutions read to ten bits (TF32), an error of a thousandth per layer.
     """
-
-    @functools.wraps(paint)
-    def exactly(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        with torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, allow_tf32=False):
-            return paint(*args, **kwargs)
-
-    return exactly
+    with torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, allow_tf32=False):
+        yield
 
 
 def normalise_second_moment(x: Tensor) -> Tensor:

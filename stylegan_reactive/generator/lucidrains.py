@@ -32,8 +32,8 @@ from .layers import (
     check_config,
     filter_is_possible,
     filter_kernel,
-    in_single_precision,
     power_of_two,
+    single_precision,
     whole,
 )
 from .mapping import MappingConfig
@@ -310,7 +310,7 @@ class LucidrainsSynthesis(SynthesisNetwork):
         channels = image.shape[1]
         return F.conv2d(image, self.kernel.expand(channels, 1, *self.kernel.shape).to(image.dtype), groups=channels)
 
-    @in_single_precision
+    @single_precision()
     def paint(
         self,
         ws: Tensor,

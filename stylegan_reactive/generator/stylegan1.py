@@ -32,9 +32,9 @@ from .layers import (
     check_config,
     filter_is_possible,
     filter_kernel,
-    in_single_precision,
     positive,
     power_of_two,
+    single_precision,
     whole,
 )
 from .mapping import MappingConfig
@@ -288,7 +288,7 @@ class StyleGAN1Synthesis(SynthesisNetwork):
         """None: a style works on what its layer gives."""
         return None
 
-    @in_single_precision
+    @single_precision()
     def paint(
         self,
         ws: Tensor,

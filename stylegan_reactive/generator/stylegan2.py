@@ -38,6 +38,7 @@ from .layers import (
     filter_kernel,
     positive,
     power_of_two,
+    single_precision,
     upsample,
     whole,
 )
@@ -330,7 +331,7 @@ class StyleGAN2Synthesis(SynthesisNetwork):
         if self.in_strips(ws):
             return self.painter.paint(self, ws, noise, controls, canvas, stop)
         if ws.device.type == "cuda" and (self.half_dtype is None or torch.is_grad_enabled()):
-            with torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, allow_tf32=False):
+            with single_precision():
                 return self.paint_whole(ws, noise, controls, canvas, stop)
         return self.paint_whole(ws, noise, controls, canvas, stop)
 

@@ -27,7 +27,7 @@ from .canvas import Canvas, lay_out
 from .controls import Controls
 from .filtered_lrelu import Resampling, filtered_lrelu
 from .half_precision import HalfWeight, finite, layer_half_weight, scaled_input
-from .layers import FullyConnected, check_config, in_single_precision, positive, whole
+from .layers import FullyConnected, check_config, positive, single_precision, whole
 from .mapping import MappingConfig
 from .plan import PreparedWeights
 
@@ -394,7 +394,7 @@ class StyleGAN3Synthesis(SynthesisNetwork):
             return x
         return lay_out(x, self.grid(layer, canvas), canvas.mode)
 
-    @in_single_precision
+    @single_precision()
     def paint(
         self,
         ws: Tensor,
