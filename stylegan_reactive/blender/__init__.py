@@ -3,7 +3,7 @@
 
 import bpy
 
-from . import envelope_operators, operators, panels, picture, picture_operators, preferences, properties
+from . import envelope_operators, operators, panels, picture, picture_operators, preferences, preview, properties
 from .session import session
 
 _CLASSES = (
@@ -21,10 +21,12 @@ def register() -> None:
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
     picture.register()
+    preview.register()
 
 
 def unregister() -> None:
     """Remove everything from Blender and stop the engine."""
+    preview.unregister()
     session.close()
     picture.unregister()
     for cls in reversed(_CLASSES):

@@ -8,6 +8,7 @@ import bpy
 from .envelope_panels import SGR_PT_envelopes, SGR_UL_envelopes
 from .panel_parts import draw_list, draw_text
 from .patches import LAYERS, NOISE
+from .picture_panels import SGR_PT_picture
 from .properties import selected, settings_of
 from .session import session
 from .timing import song_strip
@@ -158,10 +159,10 @@ class SGR_PT_noise:
 
 
 def _in_each_editor() -> tuple[type, ...]:
-    """The same four panels in the sidebars where an artist works on a film."""
+    """The same panels in the sidebars where an artist works on a film."""
     panels = []
     for editor in EDITORS:
-        for content in (SGR_PT_film, SGR_PT_envelopes, SGR_PT_latents, SGR_PT_noise):
+        for content in (SGR_PT_film, SGR_PT_picture, SGR_PT_envelopes, SGR_PT_latents, SGR_PT_noise):
             name = f"{content.__name__}_{editor.lower()}"
             panels.append(type(name, (Panel, content, bpy.types.Panel), {"bl_space_type": editor, "bl_idname": name}))
     return tuple(panels)

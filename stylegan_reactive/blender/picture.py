@@ -73,7 +73,8 @@ def request_at(source: Source, frame: float) -> FrameRequest:
         values[name] = curves.value(path, time, float(scene.get(name, 0.0)))
     for path, (dotted, present) in source.numbers.items():
         values[dotted] = curves.value(path, time, present)
-    return FrameRequest(source.patch, values, tuple(settings_of(scene).size), fit="crop")
+    settings = settings_of(scene)
+    return FrameRequest(source.patch, values, tuple(settings.size), settings.fit)
 
 
 def picture_at(scene: bpy.types.Scene, frame: float, *, up_to_date: bool = True, ahead: int = 0) -> np.ndarray:

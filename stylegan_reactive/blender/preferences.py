@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 import bpy
-from bpy.props import EnumProperty, StringProperty
+from bpy.props import EnumProperty, IntProperty, StringProperty
 
 from ..errors import EngineError
 
@@ -38,12 +38,22 @@ class SGR_Preferences(bpy.types.AddonPreferences):
         ),
     )
 
+    preview_memory: IntProperty(
+        name="Preview Memory",
+        default=512,
+        min=16,
+        soft_max=8192,
+        max=1 << 20,
+        description="Megabytes for pictures that the preview has made already, so that it need not make them again",
+    )
+
     def draw(self, _context: bpy.types.Context) -> None:
         """Called by Blender."""
         layout = self.layout
         layout.use_property_split = True
         layout.prop(self, "engine_python")
         layout.prop(self, "device")
+        layout.prop(self, "preview_memory", text="Preview Memory (MB)")
         layout.operator("stylegan_reactive.test_engine", icon="CONSOLE")
         column = layout.column(align=True)
         column.label(text="The engine needs a Python with torch. Make one once, in a terminal:", icon="INFO")

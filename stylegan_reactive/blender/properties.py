@@ -192,6 +192,37 @@ class SGR_Settings(bpy.types.PropertyGroup):
     image: PointerProperty(
         name="Image", type=bpy.types.Image, options=FIXED, description="Where the pictures are written"
     )
+    # The picture
+    fit: EnumProperty(
+        name="Fit",
+        default="crop",
+        options=FIXED,
+        description="How the network's picture comes into a size of another shape",
+        items=(
+            ("canvas", "Paint", "The network paints the whole size: more of the same picture, nothing is cut off"),
+            ("crop", "Crop", "Fill the size and cut off what stands out"),
+            ("contain", "Fit", "Show the whole picture; what is left over stays transparent"),
+            ("stretch", "Stretch", "Pull the picture into shape"),
+        ),
+    )
+    preview: EnumProperty(
+        name="Preview",
+        default="HALF",
+        options=FIXED,
+        description="Show the picture while you scrub and play. Less detail gives more pictures per second",
+        items=(
+            ("OFF", "Off", "Show a picture only when Show Frame is pressed"),
+            ("QUARTER", "Quarter", "A quarter of the width and height: the quickest"),
+            ("HALF", "Half", "Half the width and height"),
+            ("FULL", "Full", "The picture as it will be rendered"),
+        ),
+    )
+    preview_settle: BoolProperty(
+        name="Full When Still",
+        default=True,
+        options=FIXED,
+        description="Show the picture as it will be rendered while the playhead stands still",
+    )
     label: IntProperty(
         name="Class",
         min=0,
