@@ -9,17 +9,19 @@ the song, in any number of processes.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from ..errors import PatchError
+from .bends import BendStack, Note, Progress
 from .latents import frame_latents, seeded_z
 from .noise import NoiseMaps, frame_noise, own_noise, rows_needed
-from .patch import Patch
-from .ranges import Shapes, latent_range, noise_range
+from .patch import Layer, Patch
+from .ranges import Shapes, fitted_latents, fitted_noise
+from .rewrites import RewriteStack
+from .schema import parts
 from .signals import Values, envelope_at
 
 if TYPE_CHECKING:
@@ -97,6 +99,9 @@ class Choreographer:
         The network; read, never changed.
     canvas
         Another size of the picture than the network's own, which must then be painted on the same canvas.
+    progress
+        Is told a fraction and a text while something is found out about the network that takes long (clusters of
+        channels, other weights); an exception from it cancels.
 
     Attributes
     ----------
@@ -108,7 +113,7 @@ class Choreographer:
     Raises
     ------
     PatchError
-        If the patch is not valid or names layers or resolutions that this network does not have.
+        If the patch is not valid, or one of its files cannot be read or holds another kind of network.
 
     Example
     -------
@@ -117,18 +122,25 @@ class Choreographer:
     >>> picture = inputs.paint(generator)
     """
 
-    def __init__(self, patch: Patch, generator: Network, canvas: Canvas | None = None) -> None:
+    def __init__(
+        self, patch: Patch, generator: Network, canvas: Canvas | None = None, progress: Progress | None = None
+    ) -> None:
         self.patch = Patch.from_json(patch.to_plain())
         self.generator = generator
         self.canvas = canvas
-        self.notes: tuple[str, ...] = ()
-        shapes = generator.noise_shapes if canvas is None else generator.synthesis.noise_shapes_on(canvas)
-        self._noise_shapes = tuple((int(height), int(width)) for height, width in shapes)
+        self._own_shapes = _as_shapes(generator.noise_shapes)
+        on_canvas = generator.noise_shapes if canvas is None else generator.synthesis.noise_shapes_on(canvas)
+        self._noise_shapes = _as_shapes(on_canvas)
         self._w_avg = generator.w_avg.detach().to(device="cpu", dtype=torch.float32)
         self._maps = NoiseMaps(self._noise_shapes, generator.device)
         self._latent_of = functools.lru_cache(maxsize=_LATENTS_KEPT)(self._map_seed)
-        check_label(self.patch, generator)
-        check_ranges(self.patch, generator.num_ws, self._noise_shapes)
+        self._bends = BendStack(generator.tools) if self.patch.bends else None
+        self._rewrites = (
+            RewriteStack(generator.tools, generator.num_ws, self._own_shapes) if self.patch.rewrites else None
+        )
+        self._always_read = envelopes_of(self.patch.truncation, self.patch.truncation_cutoff)
+        self._read_by_layer = [envelopes_of(layer) for layer in self.patch.layers]
+        self.notes = (*self._fitting_notes(), *self._prepared(progress))
 
     def inputs(self, values: Values) -> FrameInputs:
         """The network's inputs in the frame that has these values.
@@ -143,27 +155,92 @@ class Choreographer:
         PatchError
             If an envelope is missing, a path is unknown or a number is out of its range.
         """
-        patch = self.patch.with_values(values)
-        for name in patch.envelopes:  # a missing one shows in the first frame, not when its layer is first heard
-            envelope_at(values, name)
-        # Half as many again as this frame reads: the next knots do not push out those that are still needed.
-        self._maps.capacity = rows_needed(patch) * 3 // 2
-        with torch.no_grad():
-            latent_of = functools.partial(self._latent_of, check_label(patch, self.generator))
-            ws = frame_latents(patch, values, latent_of, self._w_avg, self.generator.num_ws, self._noise_shapes)
-            noise = frame_noise(patch, values, self._maps, self._own_noise)
-            return FrameInputs(ws.to(self.generator.device), noise)
+        return self.batch([values])
 
     def batch(self, frames: Sequence[Values]) -> FrameInputs:
-        """The network's inputs in several frames at once, in the order given; raises as `inputs` does."""
-        each = [self.inputs(values) for values in frames]
-        ws = torch.cat([one.ws for one in each])
-        noise = [one.noise for one in each]
-        if all(isinstance(maps, str) for maps in noise):
-            return FrameInputs(ws, noise[0])
+        """The network's inputs in several frames at once, in the order given; raises as `inputs` does.
+
+        Latents and noise are those of the single frames to the last bit. Numbers of bends and rewrites are tensors
+        [batch] where the frames differ.
+        """
+        patches = [self._patch_of(values) for values in frames]
+        moments = list(zip(patches, frames, strict=True))
+        with torch.no_grad():
+            ws = torch.cat([self._ws(patch, values) for patch, values in moments]).to(self.generator.device)
+            noise = self._together([self._noise(patch, values) for patch, values in moments])
+            bends = self._bends.together([self._bends.at(*moment) for moment in moments]) if self._bends else ()
+            rewrites = (
+                self._rewrites.together([self._rewrites.at(*moment) for moment in moments]) if self._rewrites else ()
+            )
+        return FrameInputs(ws, noise, bends, rewrites)
+
+    def _patch_of(self, values: Values) -> Patch:
+        """The patch of one frame; a missing envelope shows at once, not when its layer is first heard."""
+        patch = self.patch.with_values(values)
+        for name in self._always_read:
+            envelope_at(values, name)
+        for layer, names in zip(patch.layers, self._read_by_layer, strict=True):
+            for name in names if layer.enabled else ():
+                envelope_at(values, name)
+        return patch
+
+    def _ws(self, patch: Patch, values: Values) -> torch.Tensor:
+        """The latents of one frame, [1, num_ws, w_dim], on the CPU."""
+        latent_of = functools.partial(self._latent_of, label_of(patch, self.generator)[0])
+        return frame_latents(patch, values, latent_of, self._w_avg, self.generator.num_ws, self._own_shapes)
+
+    def _noise(self, patch: Patch, values: Values) -> list[torch.Tensor] | str:
+        """The noise of one frame."""
+        # Half as many again as this frame reads: the next knots do not push out those that are still needed.
+        self._maps.capacity = rows_needed(patch) * 3 // 2
+        return frame_noise(patch, values, self._maps, self._own_noise)
+
+    def _together(self, frames: list[list[torch.Tensor] | str]) -> list[torch.Tensor] | str:
+        """The noise of a batch; frames with the network's own noise get it as maps where others have theirs."""
+        if len(frames) == 1 or all(isinstance(maps, str) for maps in frames):
+            return frames[0]
         own = range(len(self._noise_shapes))
-        full = [[self._own_noise(i)[None, None] for i in own] if isinstance(maps, str) else maps for maps in noise]
-        return FrameInputs(ws, [torch.cat(maps) for maps in zip(*full, strict=True)])
+        full = [[self._own_noise(i)[None, None] for i in own] if isinstance(maps, str) else maps for maps in frames]
+        return [torch.cat(maps) for maps in zip(*full, strict=True)]
+
+    def _fitting_notes(self) -> Iterator[str]:
+        """What of the label and the ranges had to be adapted to this network."""
+        _, note = label_of(self.patch, self.generator)
+        if note:
+            yield note
+        for index, latent in enumerate(self.patch.latent_layers):
+            fitted = fitted_latents(latent.range, self.generator.num_ws, self._own_shapes)
+            if latent.enabled and fitted.note:
+                yield f"{title('Latent layer', index, latent)}: {fitted.note}"
+        for index, noise in enumerate(self.patch.noise_layers):
+            fitted = fitted_noise(noise.range, self._own_shapes)
+            if noise.enabled and fitted.note:
+                yield f"{title('Noise layer', index, noise)}: {fitted.note}"
+
+    def _prepared(self, progress: Progress | None) -> list[str]:
+        """Look up all that takes long, so that no frame has to wait for it, and note what had to be adapted."""
+        notes: list[str] = []
+        work: list[tuple[str, Callable[[Note, Progress], object]]] = []
+        if self._bends is not None:
+            for index, bend in enumerate(self.patch.bends):
+                if bend.enabled:
+                    work.append((title("Bend", index, bend), functools.partial(self._bends.place, index, bend)))
+        if self._rewrites is not None:
+            for index, rewrite in enumerate(self.patch.rewrites):
+                if rewrite.enabled:
+                    prepare = functools.partial(self._rewrites.deltas, index, rewrite)
+                    work.append((title("Rewrite", index, rewrite), prepare))
+        for number, (name, find) in enumerate(work):
+
+            def note(text: str, name: str = name) -> None:
+                notes.append(f"{name}: {text}")
+
+            def tell(fraction: float, text: str, number: int = number, name: str = name) -> None:
+                if progress is not None:
+                    progress((number + fraction) / len(work), f"{name}: {text}")
+
+            find(note, tell)
+        return notes
 
     def _map_seed(self, label: int | None, seed: int) -> torch.Tensor:
         """The w of a class and a seed, [w_dim]; one by one: in a batch, others could change the last bits."""
@@ -183,22 +260,26 @@ class Choreographer:
         return own_noise(constant, index, self._noise_shapes[index])
 
 
-def check_label(patch: Patch, generator: Network) -> int | None:
-    """The class to paint, None for a network without classes; raises PatchError if it has no such class."""
+def label_of(patch: Patch, generator: Network) -> tuple[int | None, str]:
+    """The class to paint, None for a network without classes; and a note if it has no such class."""
     if not generator.c_dim:
-        return None
-    if patch.label >= generator.c_dim:
-        raise PatchError(
-            f"Patch, label (the class): found {patch.label}, but this network's classes are 0 to {generator.c_dim - 1}."
-        )
-    return patch.label
+        return None, ""
+    last = generator.c_dim - 1
+    if patch.label > last:
+        return last, f"Class: this network has no class {patch.label}, only 0 to {last}; {last} is used instead."
+    return patch.label, ""
 
 
-def check_ranges(patch: Patch, num_ws: int, noise_shapes: Shapes) -> None:
-    """Raise PatchError if a layer that is on reaches nothing of this network."""
-    for index, latent in enumerate(patch.latent_layers):
-        if latent.enabled:
-            latent_range(latent.range, num_ws, noise_shapes, f"latent_layers.{index}.range")
-    for index, noise in enumerate(patch.noise_layers):
-        if noise.enabled:
-            noise_range(noise.range, noise_shapes, f"noise_layers.{index}.range")
+def envelopes_of(*wholes: Any) -> tuple[str, ...]:
+    """Names of the envelopes that are read anywhere inside some parts of a patch, each once."""
+    inside = [part for whole in wholes for part in parts(whole)]
+    return tuple(dict.fromkeys(name for part in inside for name in getattr(part, "envelopes", ())))
+
+
+def title(stack: str, index: int, layer: Layer) -> str:
+    """How a layer is called where an artist reads it: ``Bend "Eyes"``, ``Bend 2``."""
+    return f'{stack} "{layer.name}"' if layer.name else f"{stack} {index + 1}"
+
+
+def _as_shapes(shapes: Sequence[Sequence[int]]) -> Shapes:
+    return tuple((int(height), int(width)) for height, width in shapes)

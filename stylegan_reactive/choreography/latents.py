@@ -133,7 +133,7 @@ def frame_latents(
         Of the network; they say which layers are coarse, medium and fine.
     """
     ws = w_avg.expand(num_ws, -1).clone()  # [num_ws, w_dim]
-    for index, layer in enumerate(patch.latent_layers):
+    for layer in patch.latent_layers:
         influence = layer_influence(layer, values)
         if influence == 0.0:
             continue
@@ -141,7 +141,7 @@ def frame_latents(
         latents = torch.stack([latent_of(seed) for seed in seeds])  # [seeds, w_dim]
         factors = torch.as_tensor(weights, dtype=latents.dtype, device=latents.device)
         latent = (factors[:, None] * latents).sum(dim=0)  # [w_dim]
-        reached = latent_range(layer.range, num_ws, noise_shapes, f"latent_layers.{index}.range")
+        reached = latent_range(layer.range, num_ws, noise_shapes)
         rows = ws[reached.start : reached.stop]
         # Not torch.lerp: with an influence of 1 this gives the layer to the last bit, whatever lies below.
         rows.copy_(rows * (1.0 - influence) + latent * influence)

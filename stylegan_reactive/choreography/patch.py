@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 from ..errors import PatchError
 from . import checks
 from .migration import ALL_LAYERS, migrated, oldest
+from .operations import OPERATIONS
 from .schema import (
     Fixed,
     Named,
@@ -54,6 +55,7 @@ from .sources import (
 VERSION = 2
 RANGE_NAMES = ("all", "coarse", "medium", "fine")
 MOST_LAYERS = 64
+LAST_LAYER = 1023  # as the last layer of a range: to the end, however many there are
 
 Range = str | tuple[int, int]
 
@@ -99,7 +101,7 @@ class LatentLayer:
     name: str = text()
     enabled: bool = flag(True)
     source: LatentSource = declared(OneOf((StaticLatent, LoopLatent, ChromaLatent, DirectionLatent)))
-    range: Range = _range("layer", 0, 1023)
+    range: Range = _range("layer", 0, LAST_LAYER)
     influence: Signal = signal()
 
 
@@ -156,8 +158,8 @@ class BendLayer:
         A name of the generator's `layer_names`, or a size such as "16 px", which fits every network: the last layer
         of that size that paints features.
     operation, parameters
-        Of the generator's table of operations, ``generator/bend_operations.json``; parameters that are left out have
-        their defaults.
+        Of the generator's table of operations, ``generator/bend_operations.json``. Parameters that are left out have
+        their defaults, and none goes beyond what is possible, wherever its envelope leads.
     """
 
     name: str = text()
@@ -165,9 +167,24 @@ class BendLayer:
     layer: str = text("16 px", longest=255)
     side: str = choice("output", SIDES)
     channels: BendChannels = declared(Part(BendChannels), BendChannels())
-    operation: str = text("translate", longest=255)
+    operation: str = choice("translate", OPERATIONS)
     parameters: tuple[tuple[str, Signal], ...] = declared(Named(Signalled(-1e9, 1e9), most=32), ())
     border: str = choice("reflect", BORDERS)
+
+
+class _Bend(Part):
+    """A bend whose parameters are those of its operation."""
+
+    def read(self, value: object, path: str) -> BendLayer:
+        bend: BendLayer = super().read(value, path)
+        known = OPERATIONS[bend.operation]
+        for name, _ in bend.parameters:
+            if name not in known:
+                raise checks.Misfit(
+                    f"{path}.parameters.{name}",
+                    f"found a parameter that {bend.operation!r} does not have, expected one of {', '.join(known)}.",
+                )
+        return bend
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,7 +230,7 @@ class RewriteLayer:
     name: str = text()
     enabled: bool = flag(True)
     source: RewriteSource = declared(OneOf((NetworkRewrite, FileRewrite, SeededRewrite)))
-    range: Range = _range("layer", 0, 1023)
+    range: Range = _range("layer", 0, LAST_LAYER)
     amount: Signal = signal(1.0, low=-100.0, high=100.0)
 
 
@@ -228,8 +245,8 @@ def _checkpoint(value: object, path: str) -> str:
     return name
 
 
-def _stack(cls: type[Any]) -> Any:
-    return declared(Several(Part(cls), longest=MOST_LAYERS), ())
+def _stack(part: Part) -> Any:
+    return declared(Several(part, longest=MOST_LAYERS), ())
 
 
 @dataclass(frozen=True)
@@ -261,10 +278,10 @@ class Patch:
     label: int = whole(0, low=0, high=65535)
     truncation: Signal = signal(1.0, low=-2.0, high=2.0)
     truncation_cutoff: Signal = signal(float(ALL_LAYERS), low=0.0, high=float(ALL_LAYERS))
-    latent_layers: tuple[LatentLayer, ...] = _stack(LatentLayer)
-    noise_layers: tuple[NoiseLayer, ...] = _stack(NoiseLayer)
-    bends: tuple[BendLayer, ...] = _stack(BendLayer)
-    rewrites: tuple[RewriteLayer, ...] = _stack(RewriteLayer)
+    latent_layers: tuple[LatentLayer, ...] = _stack(Part(LatentLayer))
+    noise_layers: tuple[NoiseLayer, ...] = _stack(Part(NoiseLayer))
+    bends: tuple[BendLayer, ...] = _stack(_Bend(BendLayer))
+    rewrites: tuple[RewriteLayer, ...] = _stack(Part(RewriteLayer))
 
     @classmethod
     def from_json(cls, source: str | Mapping[str, Any]) -> Patch:

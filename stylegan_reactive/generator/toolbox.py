@@ -7,25 +7,26 @@ they depend on nothing but the network and the question.
 
 from __future__ import annotations
 
-import functools
 import math
 import os
 import re
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from torch import Tensor
 
+from ..errors import CheckpointError
 from .base import Generator
 from .bending import Bend, Channels
+from .checkpoint import load_generator
 from .clusters import Clusters, Progress, channel_count, find_clusters, load_or_find_clusters, sample_ws
-from .directions import sefa
+from .editing import seeded_direction
 from .keys import map_at
-from .latent_files import load_directions, load_latents
-from .rewriting import Rewrite, weighted_layers
+from .rewriting import Rewrite, from_network, load_deltas, weighted_layers
 
-_FILES_KEPT = 32  # of latents and of directions
-_RANGES_KEPT = 32  # of layers, for which SeFa's directions are known
+MOST_BYTES = 1 << 30  # of deltas: two whole networks of 1024 px and many edits
 _SIZE = re.compile(r"\s*(\d{1,5})\s*px\s*")
 # Names of layers, and how many pixels wide the picture is there: b64.conv1 of NVIDIA's, L5_148_512 of a StyleGAN 3 (as
 # a rule with ten pixels beyond each border), blocks.3.conv1 of lucidrains' (4 px, doubled by each block).
@@ -73,37 +74,7 @@ class Toolbox:
         self.generator = generator
         self._clusters: dict[tuple[str, int], Clusters] = {}
         self._channel_counts: dict[tuple[str, str], int] = {}
-        self._sefa = functools.lru_cache(maxsize=_RANGES_KEPT)(self._find_directions)
-        self._latents = functools.lru_cache(maxsize=_FILES_KEPT)(
-            lambda file, space, version: load_latents(file, space, generator)
-        )
-        self._directions = functools.lru_cache(maxsize=_FILES_KEPT)(
-            lambda file, version: load_directions(file, generator)
-        )
-
-    # Latents
-
-    def latents(self, file: str, space: str) -> Tensor:
-        """The latents of a file (see `latent_files.load_latents`), on the CPU; read again only if it has changed."""
-        latents: Tensor = self._latents(file, space, _version(file))
-        return latents
-
-    def directions(self, file: str) -> Tensor:
-        """The directions of a file, [count, 1 or layers, w_dim], on the CPU; read again only if it has changed."""
-        directions: Tensor = self._directions(file, _version(file))
-        return directions
-
-    def sefa(self, first: int, last: int) -> Tensor:
-        """SeFa's directions for a range of layers (see `directions.sefa`), the strongest first, on the CPU.
-
-        [w_dim, w_dim], each as long as the standard deviation of w along it.
-        """
-        directions: Tensor = self._sefa(first, last)
-        return directions
-
-    def _find_directions(self, first: int, last: int) -> Tensor:
-        found = sefa(self.generator, first, last)
-        return (found.vectors * found.spread[:, None]).cpu()
+        self._deltas = Deltas(MOST_BYTES)
 
     # Layers
 
@@ -116,6 +87,38 @@ class Toolbox:
     def weighted_layers(self) -> tuple[str, ...]:
         """The layers whose weights can be rewritten, in the order of their work."""
         return weighted_layers(self.generator)
+
+    @cached_property
+    def ws_sizes(self) -> tuple[int, ...]:
+        """For each of ws, how large the picture is at the last layer that reads it and paints features, in pixels."""
+        sizes: dict[int, int] = {}
+        readers = sorted(self.generator.synthesis.styles.items(), key=lambda item: not _is_colour(item[0]))
+        for layer, (_, index) in readers:  # colours first, so that what paints features has the last word
+            sizes[index] = self.size(layer)
+        found: list[int] = []
+        for index in range(self.generator.num_ws):
+            found.append(sizes.get(index, found[-1] if found else self.size("input")))
+        return tuple(found)
+
+    @cached_property
+    def ws_of_weights(self) -> tuple[int, ...]:
+        """For each of `weighted_layers` the index of the w that it reads; of one without style, what the next reads."""
+        found: list[int] = []
+        index = self.generator.num_ws - 1
+        for layer in reversed(self.weighted_layers):
+            index = self.generator.synthesis.styles.get(layer, (None, index))[1]
+            found.append(index)
+        return tuple(reversed(found))
+
+    def reads(self, layer: str) -> bool:
+        """Whether a layer reads a map that could be bent: a learned constant reads nothing."""
+        return layer != "input" or layer in self.generator.synthesis.weighted_layers
+
+    def layer_before(self, layer: str) -> str:
+        """The layer that painted what this one reads; "input" for the first."""
+        names = self.generator.layer_names
+        before = [name for name in names[: names.index(layer)] if name in self.generator.synthesis.canvas_layers]
+        return before[-1] if before else "input"
 
     def find_layer(self, wanted: str, *, weighted: bool = False) -> FoundLayer | None:
         """The layer of a name or of a size such as "16 px"; the nearest in size, where the network lacks it.
@@ -134,8 +137,7 @@ class Toolbox:
         size = int(by_size[1]) if by_size else _size_in_name(wanted)
         if not size:
             return None
-        kind = wanted.rpartition(".")[2]
-        colours = [name for name in possible if kind in ("torgb", "skip") and name.endswith(kind)]
+        colours = [name for name in possible if _is_colour(name) and _is_colour(wanted)]
         painting = [name for name in possible if name in self.generator.synthesis.canvas_layers and name != "input"]
 
         def unlike(name: str) -> tuple[float, int, bool]:
@@ -175,14 +177,93 @@ class Toolbox:
             self._clusters[key] = found
         return self._clusters[key]
 
+    # Other weights
 
-def _version(file: str) -> tuple[int, int] | None:
-    """What changes when a file is written again; None if there is none."""
+    def network_deltas(self, file: str) -> Mapping[str, Tensor]:
+        """What has to be added to each layer's weights to get those of another network; layer to delta.
+
+        Raises
+        ------
+        CheckpointError
+            If the file cannot be read, or holds no network of this kind and shape; it names both files.
+        """
+
+        def find() -> dict[str, Tensor]:
+            other = load_generator(file)
+            try:
+                return from_network(self.generator, other)
+            except CheckpointError as error:
+                raise CheckpointError(f"{error} (First: {self._file}. Second: {file}.)") from error
+
+        return self._deltas.get_or_make(("network", *_stamp(file)), find)
+
+    def saved_deltas(self, file: str) -> Mapping[str, Tensor]:
+        """The edit that a file holds (see `rewriting.save_deltas`); layer to delta.
+
+        Raises
+        ------
+        CheckpointError
+            If the file cannot be read, or was made for a network of another shape; it names both files.
+        """
+
+        def find() -> dict[str, Tensor]:
+            try:
+                return load_deltas(file, self.generator)
+            except CheckpointError as error:
+                raise CheckpointError(f"{error} (The network: {self._file}.)") from error
+
+        return self._deltas.get_or_make(("file", *_stamp(file)), find)
+
+    def seeded_deltas(self, layer: str, seed: int, rank: int) -> Mapping[str, Tensor]:
+        """A random edit of one layer (see `editing.seeded_direction`); that layer to its delta."""
+        return self._deltas.get_or_make(
+            ("seeded", layer, seed, rank), lambda: {layer: seeded_direction(self.generator, layer, seed, rank)}
+        )
+
+    @property
+    def _file(self) -> str:
+        return str(self.generator.checkpoint or "a network that was not read from a file")
+
+
+class Deltas:
+    """A cache of deltas that forgets the oldest when they take more memory than it may; the newest always stays.
+
+    Parameters
+    ----------
+    most_bytes
+        How much memory.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self.most_bytes = most_bytes
+        self._kept: OrderedDict[Hashable, Mapping[str, Tensor]] = OrderedDict()
+
+    @property
+    def size(self) -> int:
+        """How many bytes are kept."""
+        return sum(delta.nbytes for deltas in self._kept.values() for delta in deltas.values())
+
+    def get_or_make(self, key: Hashable, make: Callable[[], Mapping[str, Tensor]]) -> Mapping[str, Tensor]:
+        """The deltas of a key, made where they are not there."""
+        if key not in self._kept:
+            self._kept[key] = make()
+            while len(self._kept) > 1 and self.size > self.most_bytes:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        return self._kept[key]
+
+
+def _stamp(file: str) -> tuple[str, int, int]:
+    """A file's identity, which changes when it is replaced; one that is missing is left to its reader."""
     try:
-        found = os.stat(file)
-    except (OSError, ValueError):
-        return None
-    return found.st_mtime_ns, found.st_size
+        status = os.stat(file)
+    except OSError:
+        return file, 0, 0
+    return file, status.st_mtime_ns, status.st_size
+
+
+def _is_colour(layer: str) -> bool:
+    return layer.endswith("torgb")
 
 
 def _size_in_name(name: str) -> int:

@@ -8,8 +8,15 @@ from typing import Any
 
 import pytest
 
-from stylegan_reactive.choreography.ranges import latent_range, noise_range
-from stylegan_reactive.errors import PatchError
+from stylegan_reactive.choreography.patch import LAST_LAYER
+from stylegan_reactive.choreography.ranges import (
+    Fitted,
+    fitted_latents,
+    fitted_noise,
+    latent_range,
+    noise_range,
+    scales,
+)
 
 LEVELS = ("coarse", "medium", "fine")
 
@@ -69,12 +76,42 @@ def test_layers_from_to_include_both_ends_and_stop_at_the_last_layer(make_networ
     assert noise_range((8, 32), network.noise_shapes) == range(1, 7)
 
 
-def test_a_range_that_the_network_does_not_have_is_refused_with_what_it_has(make_network: Callable[[int], Any]) -> None:
-    network = make_network(64)
-    with pytest.raises(PatchError, match=r"latent_layers\.0\.range.*0 to 9"):
-        latent_range((10, 12), 10, network.noise_shapes, "latent_layers.0.range")
-    with pytest.raises(PatchError, match=r"noise_layers\.1\.range.*4, 8, 16, 32, 64"):
-        noise_range((5, 7), network.noise_shapes, "noise_layers.1.range")
+def test_layers_beyond_the_last_one_become_the_last_ones_and_that_is_said(make_network: Callable[[int], Any]) -> None:
+    shapes = make_network(64).noise_shapes
+    moved = fitted_latents((10, 12), 10, shapes)
+    assert moved.reached == range(7, 10)
+    assert "no layers 10 to 12" in moved.note
+    assert "7 to 9" in moved.note
+    assert fitted_latents((40, 90), 10, shapes).reached == range(10)
+    assert fitted_latents((17, 17), 10, shapes).reached == range(9, 10)
+    assert "ends there" in fitted_latents((4, 17), 10, shapes).note
+    assert fitted_latents((4, LAST_LAYER), 10, shapes) == Fitted(range(4, 10))  # to the end: as the artist wished
+
+
+def test_noise_of_a_size_that_is_not_there_becomes_that_of_the_nearest(make_network: Callable[[int], Any]) -> None:
+    shapes = make_network(64).noise_shapes
+    for wanted, side in (((128, 1024), 64), ((1, 2), 4), ((5, 5), 4), ((6, 6), 8), ((33, 40), 32), ((20, 22), 16)):
+        fitted = fitted_noise(wanted, shapes)
+        assert {shapes[index][0] for index in fitted.reached} == {side}
+        assert f"that of {side} px is used" in fitted.note
+    assert fitted_noise((32, 1024), shapes) == Fitted(range(5, 9))  # some of it is there: nothing to say
+    assert fitted_noise("fine", ()).reached == range(0)
+    assert "no noise" in fitted_noise((4, 8), ()).note
+
+
+def test_a_network_of_1024_px_has_the_nine_scales_of_the_paper() -> None:
+    sizes = [4, *(2**power for power in range(3, 11) for _ in range(2)), 1024]
+    assert [tuple(scale) for scale in scales(sizes)] == [
+        ("4 px", 0, 0),
+        ("8 px", 1, 2),
+        ("16 px", 3, 4),
+        ("32 px", 5, 6),
+        ("64 px", 7, 8),
+        ("128 px", 9, 10),
+        ("256 px", 11, 12),
+        ("512 px", 13, 14),
+        ("1024 px", 15, 17),
+    ]
 
 
 def test_networks_of_other_shapes_are_split_by_depth_too() -> None:
