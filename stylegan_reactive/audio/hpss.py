@@ -70,67 +70,145 @@ class SeparationStream:
     """
 
     def __init__(self, grid: Grid, margin: float = MARGIN) -> None:
-        self._every = max(1, round(grid.rate / SHARES))
-        self._reach = max(1, round(RINGING / 2 * grid.rate / self._every))
-        self._across = 2 * max(1, round(STRIKING / 2 * grid.window / RATE)) + 1
+        self._skins_reach = reach_of(SKINS_RING, grid)
+        self._blocks = Blocks(grid, 2 * self._skins_reach)
+        self._reach = reach_of(RINGING, grid)
+        self._across = across_of(grid)
         self._margin = np.float32(margin)
-        self._skins_reach = max(1, round(SKINS_RING / 2 * grid.rate / self._every))
-        self._ahead = 2 * self._skins_reach * self._every
-        self._fed, self._given = 0, 0
-        self._waiting = np.zeros((self._ahead, grid.window // 2 + 1), np.float32)
-        octaves = np.log2(np.maximum(np.arange(grid.window // 2 + 1) * RATE / grid.window, 1.0) / (STRIKING / 2))
-        self._skins = np.clip(0.5 - 2.0 * octaves, 0.0, 1.0).astype(np.float32)  # half an octave to cross
+        self._skins = below(STRIKING / 2, np.arange(grid.window // 2 + 1) * RATE / grid.window)
 
     def feed(self, magnitudes: np.ndarray) -> Parts:
         """Append float32 [windows, bins]; return the windows of which enough is known now, possibly none."""
-        self._fed += len(magnitudes)
-        return self._separate(magnitudes)
+        return self._separate(*self._blocks.feed(magnitudes))
 
     def finish(self) -> Parts:
         """Return the windows that were still waiting."""
-        silence = np.zeros((self._ahead + self._every, self._waiting.shape[1]), np.float32)
-        rest = self._fed - self._given
-        parts = self._separate(silence)
+        rest = self._blocks.waiting
+        parts = self._separate(*self._blocks.feed(self._blocks.silence))
         return Parts(*(part[:rest] for part in (parts.mix, parts.percussive, parts.harmonic, parts.struck)))
 
-    def _separate(self, magnitudes: np.ndarray) -> Parts:
-        around = np.concatenate([self._waiting, magnitudes])
-        count = max(0, len(around) - 2 * self._ahead) // self._every * self._every
-        self._waiting = around[count:]
-        self._given += count
-        mix = around[self._ahead : self._ahead + count]
-        if count == 0:
+    def _separate(self, mix: np.ndarray, coarse: np.ndarray) -> Parts:
+        if len(mix) == 0:
             return Parts(mix, mix, mix, mix)
-        coarse = around[: count + 2 * self._ahead].reshape(-1, self._every, around.shape[1]).mean(axis=1)
-        further = self._ahead // self._every - self._reach
+        every = self._blocks.every
+        further = 2 * self._skins_reach - self._reach
         near = coarse[further:-further]
         ringing = running_median(near.T, 2 * self._reach + 1).T[self._reach : -self._reach]
         striking = running_median(near[self._reach : -self._reach], self._across)
-        percussive = np.repeat(_share(striking, self._margin * ringing), self._every, axis=0)
+        percussive = np.repeat(share(striking, self._margin * ringing), every, axis=0)
         struck = percussive * (1.0 - self._skins)
         low = np.count_nonzero(self._skins)
         struck[:, :low] += self._struck_skins(mix[:, :low], coarse[:, :low]) * self._skins[:low]
         return Parts(
             mix=mix,
             percussive=mix * percussive,
-            harmonic=mix * np.repeat(_share(ringing, self._margin * striking), self._every, axis=0),
+            harmonic=mix * np.repeat(share(ringing, self._margin * striking), every, axis=0),
             struck=mix * struck,
         )
 
     def _struck_skins(self, mix: np.ndarray, coarse: np.ndarray) -> np.ndarray:
         """How much of each low bin stands above what rings, a note's first and last moment included: 0 to 1."""
-        reach = self._skins_reach
-        ringing = running_median(coarse.T, 2 * reach + 1).T[reach:-reach]
-        held = ndimage.maximum_filter1d(ringing, 2 * reach + 1, axis=0)[reach:-reach]
-        power, held = np.square(mix), np.square(np.repeat(held, self._every, axis=0))
-        margin = np.square(self._margin) - 1.0
-        return np.maximum(power - held, 0.0) / (power + margin * held + TINY * TINY)
+        _, held = ringing_and_held(coarse, self._skins_reach)
+        return above(mix, np.repeat(held, self._blocks.every, axis=0), self._margin)
 
 
-def _share(own: np.ndarray, other: np.ndarray) -> np.ndarray:
+class Blocks:
+    """Magnitude spectra that arrive in blocks, held back until what follows them is known.
+
+    Before and behind the song is silence. Memory does not grow.
+
+    Parameters
+    ----------
+    grid
+        Of the spectra.
+    ahead
+        How many means of `every` windows have to follow, and to have been before.
+
+    Attributes
+    ----------
+    every
+        Windows that make one mean: so often it is decided which part has which bin.
+    waiting
+        Windows that were fed and not yet given back.
+    """
+
+    def __init__(self, grid: Grid, ahead: int) -> None:
+        self.every = windows_of_a_mean(grid)
+        self.waiting = 0
+        self._ahead = ahead * self.every
+        self._held = np.zeros((self._ahead, grid.window // 2 + 1), np.float32)
+
+    @property
+    def silence(self) -> np.ndarray:
+        """What to feed behind the song, so that nothing waits any longer; cut what comes to what was waiting."""
+        return np.zeros((self._ahead + self.every, self._held.shape[1]), np.float32)
+
+    def feed(self, magnitudes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Append float32 [windows, bins].
+
+        Returns
+        -------
+        mix : float32 [n * every, bins]
+            The windows of which enough is known now.
+        coarse : float32 [ahead + n + ahead, bins]
+            Means of these windows and of those around them.
+        """
+        around = np.concatenate([self._held, magnitudes])
+        count = max(0, len(around) - 2 * self._ahead) // self.every * self.every
+        self._held = around[count:]
+        self.waiting += len(magnitudes) - count
+        coarse = around[: count + 2 * self._ahead] if count else around[:0]
+        means = coarse.reshape(-1, self.every, around.shape[1]).mean(axis=1)
+        return around[self._ahead : self._ahead + count], means
+
+
+def windows_of_a_mean(grid: Grid) -> int:
+    """Windows between two decisions which part has which bin."""
+    return max(1, round(grid.rate / SHARES))
+
+
+def reach_of(seconds: float, grid: Grid) -> int:
+    """Means on either side of one that lie within some seconds in all."""
+    return max(1, round(seconds / 2 * grid.rate / windows_of_a_mean(grid)))
+
+
+def across_of(grid: Grid) -> int:
+    """Bins over which the median looks for what strikes; odd."""
+    return 2 * max(1, round(STRIKING / 2 * grid.window / RATE)) + 1
+
+
+def ringing_and_held(coarse: np.ndarray, reach: int) -> tuple[np.ndarray, np.ndarray]:
+    """What rings, and what is held: a note's first and last moment included, though the median there sees silence.
+
+    Parameters
+    ----------
+    coarse : float32 [reach + reach + n + reach + reach, bins]
+
+    Returns
+    -------
+    ringing : float32 [reach + n + reach, bins]
+    held : float32 [n, bins]
+    """
+    ringing = running_median(coarse.T, 2 * reach + 1).T[reach:-reach]
+    return ringing, ndimage.maximum_filter1d(ringing, 2 * reach + 1, axis=0)[reach:-reach]
+
+
+def above(magnitudes: np.ndarray, held: np.ndarray, margin: float | np.float32) -> np.ndarray:
+    """How much of each bin stands above what is held: 0 to 1."""
+    power, ringing = np.square(magnitudes), np.square(held)
+    return np.maximum(power - ringing, 0.0) / (power + (np.square(np.float32(margin)) - 1.0) * ringing + TINY * TINY)
+
+
+def share(own: np.ndarray, other: np.ndarray) -> np.ndarray:
     """How much of each bin is its own part's, as Wiener's filter says: 0 to 1."""
     power = np.square(own)
     return power / (power + np.square(other) + TINY * TINY)
+
+
+def below(edge: float, frequency: np.ndarray) -> np.ndarray:
+    """One below an edge, zero above; half an octave to cross between: float32 [bins]."""
+    octaves = np.log2(np.maximum(frequency, 1.0) / edge)
+    return np.clip(0.5 - 2.0 * octaves, 0.0, 1.0).astype(np.float32)
 
 
 def running_median(rows: np.ndarray, length: int) -> np.ndarray:

@@ -14,11 +14,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
 
 from ..errors import SongError
 from .decode import RATE, SongReader
-from .hpss import SHARES, STRIKING, running_median
+from .hpss import STRIKING, Blocks, above, across_of, below, reach_of, ringing_and_held, running_median, share
 from .spectrum import Grid
 
 PROXIES: Mapping[str, str] = {
@@ -44,9 +43,6 @@ TOLD_BY_TIME = STRIKING / 2
 
 MARGIN = 2.0
 """Times by which a hit must outweigh what rings to have half of a bin, as in ``hpss``."""
-
-TINY = np.float32(1e-24)
-"""Keeps silence from being divided by silence."""
 
 ENDINGS = (".wav", ".flac", ".aif", ".aiff", ".ogg", ".opus", ".mp3", ".m4a", ".aac")
 """Files that are looked at in a folder of stems."""
@@ -82,16 +78,13 @@ class StemStream:
 
     def __init__(self, grid: Grid, names: Iterable[str]) -> None:
         self.names = tuple(names)
+        self._reach = reach_of(RINGING, grid)
+        self._blocks = Blocks(grid, 2 * self._reach)
+        self._across = across_of(grid)
         bins = grid.window // 2 + 1
-        self._every = max(1, round(grid.rate / SHARES))
-        self._reach = max(1, round(RINGING / 2 * grid.rate / self._every))
-        self._across = 2 * max(1, round(STRIKING / 2 * grid.window / RATE)) + 1
-        self._ahead = 2 * self._reach * self._every
-        self._fed = self._given = 0
-        self._waiting = np.zeros((self._ahead, bins), np.float32)
         frequency = np.arange(bins) * (RATE / grid.window)
-        self._low = _below(BASS_BELOW, frequency)
-        self._voice = _below(VOICE_BELOW, frequency) * (1 - self._low)
+        self._low = below(BASS_BELOW, frequency)
+        self._voice = below(VOICE_BELOW, frequency) * (1 - self._low)
         self._by_time = frequency < TOLD_BY_TIME
 
     def feed(self, magnitudes: np.ndarray) -> Mapping[str, np.ndarray]:
@@ -102,30 +95,21 @@ class StemStream:
         Mapping
             Name → float32 [windows, bins], for the windows of which enough is known now; possibly none.
         """
-        self._fed += len(magnitudes)
-        return self._weigh(magnitudes)
+        return self._weigh(*self._blocks.feed(magnitudes))
 
     def finish(self) -> Mapping[str, np.ndarray]:
         """Return the windows that were still waiting."""
-        rest = self._fed - self._given
-        silence = np.zeros((self._ahead + self._every, self._waiting.shape[1]), np.float32)
-        return {name: magnitudes[:rest] for name, magnitudes in self._weigh(silence).items()}
+        rest = self._blocks.waiting
+        weighed = self._weigh(*self._blocks.feed(self._blocks.silence))
+        return {name: magnitudes[:rest] for name, magnitudes in weighed.items()}
 
-    def _weigh(self, magnitudes: np.ndarray) -> Mapping[str, np.ndarray]:
-        around = np.concatenate([self._waiting, magnitudes])
-        count = max(0, len(around) - 2 * self._ahead) // self._every * self._every
-        self._waiting = around[count:]
-        self._given += count
-        mix = around[self._ahead : self._ahead + count]
-        if count == 0:
+    def _weigh(self, mix: np.ndarray, coarse: np.ndarray) -> Mapping[str, np.ndarray]:
+        if len(mix) == 0:
             return dict.fromkeys(self.names, mix)
-        coarse = around[: count + 2 * self._ahead].reshape(-1, self._every, around.shape[1]).mean(axis=1)
-        reach, every = self._reach, self._every
-        rings = running_median(coarse.T, 2 * reach + 1).T[reach:-reach]
-        # A note's first and last moment belong to it too, though the median there still, or already, sees silence.
-        held = ndimage.maximum_filter1d(rings, 2 * reach + 1, axis=0)[reach:-reach]
+        reach, every = self._reach, self._blocks.every
+        rings, held = ringing_and_held(coarse, reach)
         strikes = running_median(coarse[2 * reach : -2 * reach], self._across)
-        pitchless = np.repeat(_share(strikes, MARGIN * held), every, axis=0)
+        pitchless = np.repeat(share(strikes, MARGIN * held), every, axis=0)
         held = np.repeat(held, every, axis=0)
         weighed = {}
         for name in self.names:
@@ -133,7 +117,7 @@ class StemStream:
                 weighed[name] = mix * self._of_drums(mix, held, pitchless)
             elif name == "vocals":
                 rest = np.maximum(
-                    0, 1 - pitchless - np.repeat(_share(rings[reach:-reach], MARGIN * strikes), every, axis=0)
+                    0, 1 - pitchless - np.repeat(share(rings[reach:-reach], MARGIN * strikes), every, axis=0)
                 )
                 weighed[name] = mix * rest * self._voice
             else:
@@ -142,9 +126,8 @@ class StemStream:
 
     def _of_drums(self, mix: np.ndarray, held: np.ndarray, pitchless: np.ndarray) -> np.ndarray:
         """How much of each bin strikes: what stands above what is held, and has no pitch: 0 to 1."""
-        power, ringing = np.square(mix), np.square(held)
-        above = np.maximum(0, power - ringing) / (power + np.float32(MARGIN**2 - 1) * ringing + TINY)
-        return np.where(self._by_time, above, np.minimum(above, pitchless))
+        standing = above(mix, held, MARGIN)
+        return np.where(self._by_time, standing, np.minimum(standing, pitchless))
 
 
 def find_stems(folder: str | Path, song: str | Path) -> dict[str, Path]:
@@ -214,14 +197,3 @@ def stem_name(title: str, song: str) -> str:
         words = words[len(in_song) :]
     found = [known[word] for word in words if word in known]
     return found[-1] if found else "_".join(words) or "_".join(re.findall(r"\w+", title.lower())) or "stem"
-
-
-def _share(own: np.ndarray, other: np.ndarray) -> np.ndarray:
-    power = np.square(own)
-    return power / (power + np.square(other) + TINY)
-
-
-def _below(edge: float, frequency: np.ndarray) -> np.ndarray:
-    """One below an edge, zero above; half an octave to cross between: float32 [bins]."""
-    octaves = np.log2(np.maximum(frequency, 1.0) / edge)
-    return np.clip(0.5 - 2.0 * octaves, 0.0, 1.0).astype(np.float32)

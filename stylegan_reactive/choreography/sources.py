@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .schema import Fixed, Part, Several, choice, declared, flag, number, text, whole
+from . import checks
+from .schema import Fixed, Optional, Part, Several, choice, declared, flag, number, text, whole
 from .seeds import LARGEST_SEED, Latents, absolute_path, latents
 from .signals import NO_LIMIT, Signal, envelope_name, signal
 
@@ -170,14 +172,14 @@ class GradientNoise:
     Attributes
     ----------
     cells
-        How many clouds lie side by side.
+        Fields of the lattice along the picture's shorter side; a cloud is about one of them wide.
     seconds
         After so much of its clock it is half correlated with itself.
     """
 
     kind: ClassVar[str] = "gradient"
     seed: int = _seed()
-    cells: int = whole(4, low=1, high=256)
+    cells: int = whole(4, low=2, high=256)
     seconds: float = number(1.0, low=1e-3, high=1e6)
     clock: Signal = signal(1.0, low=-NO_LIMIT, high=NO_LIMIT, envelope="audio_seconds")
 
@@ -188,7 +190,30 @@ class MaskImage:
 
     width: int = whole(1, low=1, high=512)
     height: int = whole(1, low=1, high=512)
-    pixels: str = text("", longest=4 * (512 * 512 // 3 + 1))
+    pixels: str = text("AA==", longest=4 * (512 * 512 // 3 + 1))
+
+    def grey_bytes(self, path: str = "image") -> bytes:
+        """The pixels; raises `checks.Misfit` if they are damaged or not as many as they should be."""
+        try:
+            grey = base64.b64decode(self.pixels, validate=True)
+        except ValueError:
+            raise checks.Misfit(f"{path}.pixels", "found text that is not base64; choose the picture again.") from None
+        if len(grey) != self.width * self.height:
+            raise checks.Misfit(
+                f"{path}.pixels",
+                f"found {len(grey)} bytes, expected {self.width} x {self.height}, one for each pixel; "
+                "choose the picture again.",
+            )
+        return grey
+
+
+class _CheckedImage(Part):
+    """A grey picture whose bytes are as many as its pixels."""
+
+    def read(self, value: object, path: str) -> MaskImage:
+        image: MaskImage = super().read(value, path)
+        image.grey_bytes(path)
+        return image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,17 +225,17 @@ class Mask:
     shape
         "none" (everywhere), "disc", "edges", "linear", "radial", "checker" or "image".
     x, y
-        Its middle: 0.5, 0.5 is the picture's; x to the right, y up.
+        Its middle: 0.5, 0.5 is the picture's, 1, 1 its upper right corner.
     size
         Radius of a disc or a radial ramp, depth of the edges, length of a linear ramp, side of a checker's field.
     softness
-        Width of the soft rim.
+        Width of the soft rim of a disc, the edges and a checker's fields; ramps have none.
     angle
-        Of a linear ramp and a checker, in degrees, counter-clockwise.
+        Of a linear ramp, which is 1 on the right at 0 and at the top at 90, and a checker; degrees, counter-clockwise.
     invert
         The rest of the picture instead: the two together are 1 everywhere.
     image
-        The grey picture of "image", stretched over the whole.
+        The grey picture of "image", stretched over the whole; until one is chosen, the layer is everywhere.
     """
 
     shape: str = choice("none", MASKS)
@@ -220,4 +245,4 @@ class Mask:
     softness: float = number(0.1, low=0.0, high=10.0)
     angle: float = number(0.0, low=-1e6, high=1e6)
     invert: bool = flag(False)
-    image: MaskImage = declared(Part(MaskImage), MaskImage())
+    image: MaskImage | None = declared(Optional(_CheckedImage(MaskImage)), None)

@@ -10,8 +10,9 @@ from .clusters import Clusters, find_clusters, load_or_find_clusters
 from .directions import Directions, sefa
 from .editing import rank_one_edit, seeded_direction
 from .execution import Execution, captured, prepare, tune
+from .latent_files import load_directions, load_latents, load_ws, save_ws
 from .lucidrains import Lucidrains, LucidrainsConfig
-from .projection import Projection, load_ws, project, save_ws
+from .projection import Projection, project
 from .resampling import BORDERS
 from .rewriting import Rewrite, blend, from_network, load_deltas, save_deltas
 from .stylegan1 import StyleGAN1, StyleGAN1Config
@@ -49,7 +50,9 @@ __all__ = [
     "from_network",
     "keep_freed_memory",
     "load_deltas",
+    "load_directions",
     "load_generator",
+    "load_latents",
     "load_or_find_clusters",
     "load_ws",
     "prepare",

@@ -15,23 +15,14 @@ unlikely a w is, which keeps it where the network paints well.
 
 from __future__ import annotations
 
-import lzma
 import math
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from ..errors import CheckpointError
 from .base import Generator
 from .directions import seeded_ws
 
@@ -42,25 +33,6 @@ STAY = 2e-3  # how much a usual distance from the average costs, beside a mean d
 APART = 2e-3  # the same for the layers' distance from each other
 EDGES = 0.5  # how much edges count beside the pyramid
 LUMINANCE = (0.2126, 0.7152, 0.0722)  # Rec. 709
-FORMAT = "stylegan_reactive.ws.1"
-LARGEST_ARRAY = 1 << 30  # bytes that a packed file may hold
-# What numpy and the archives that it reads meet in a damaged file.
-FILE_ERRORS = (
-    SafetensorError,
-    OSError,
-    ValueError,
-    LookupError,
-    TypeError,
-    ArithmeticError,
-    EOFError,
-    MemoryError,
-    RuntimeError,
-    SyntaxError,
-    lzma.LZMAError,
-    tokenize.TokenError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,72 +250,3 @@ def distance(one: Sequence[Tensor], other: Sequence[Tensor]) -> Tensor:
     for index, (mine, theirs) in enumerate(zip(one, other, strict=True)):
         total = total + (mine - theirs).abs().mean() * (1.0 if index < levels else EDGES)
     return total
-
-
-def save_ws(ws: Tensor, path: str | Path) -> None:
-    """Write ws [batch, num_ws, w_dim] as ``.npy``, or as ``.safetensors``."""
-    path, ws = Path(path), ws.detach().to("cpu", torch.float32).contiguous()
-    try:
-        if path.suffix == ".npy":
-            np.save(path, ws.numpy(), allow_pickle=False)
-        else:
-            save_file({"ws": ws}, str(path), {"format": FORMAT})
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"The latents cannot be written to {path} ({error}). Choose another place.") from error
-
-
-def read_array(path: Path) -> np.ndarray:
-    """The array of ws in a file; one of FILE_ERRORS if there is none."""
-    with path.open("rb") as file:
-        beginning = file.read(9)
-    if beginning[4:] == b"\0\0\0\0{":  # as `checkpoint.load_generator` knows it
-        with safe_open(str(path), framework="pt", device="cpu") as tensors:
-            tensor = tensors.get_tensor("ws")
-            ws: np.ndarray = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
-            return ws
-    loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-    if isinstance(loaded, np.ndarray):
-        return loaded
-    with loaded:
-        name = "w" if "w" in loaded else "ws"
-        size = loaded.zip.getinfo(f"{name}.npy").file_size
-        if size > LARGEST_ARRAY:
-            raise ValueError(f"it unpacks to {size} bytes")
-        array = loaded[name]
-        if not isinstance(array, np.ndarray):  # numpy gives any other entry as bytes
-            raise ValueError(f"its entry {name} is no array")
-        return array
-
-
-def load_ws(path: str | Path, generator: Generator) -> Tensor:
-    """Read ws for a generator: ours, or another projector's ``.npy``, or its ``.npz`` with an array "w".
-
-    Returns
-    -------
-    Tensor
-        [batch, num_ws, w_dim]. One w is repeated for all layers.
-
-    Raises
-    ------
-    CheckpointError
-        If the file is missing, damaged or of another kind, or its latents do not fit the generator.
-    """
-    path = Path(path)
-    try:
-        found = read_array(path)
-    except FILE_ERRORS as error:
-        raise CheckpointError(
-            f"{path} cannot be read as latents ({error}). Choose a .npy, .npz or .safetensors file with ws."
-        ) from error
-    shape = (generator.num_ws, generator.w_dim)
-    trailing = found.shape[-2:] in (shape, (1, shape[1])) or found.shape == (shape[1],)
-    if found.dtype.kind != "f" or not 1 <= found.ndim <= 3 or not trailing or 0 in found.shape:
-        raise CheckpointError(
-            f"{path} holds latents of shape {list(found.shape)} ({found.dtype}); this network takes "
-            f"[any number, {shape[0]}, {shape[1]}]. They are another network's: choose another file."
-        )
-    ws = torch.from_numpy(np.array(found, dtype=np.float32)).reshape(-1, *found.shape[-2:] if found.ndim > 1 else (1,))
-    ws = ws.reshape(-1, found.shape[-2] if found.ndim > 1 else 1, shape[1])
-    if not bool(ws.isfinite().all()):
-        raise CheckpointError(f"{path} holds latents that are not finite numbers. Choose another file.")
-    return ws.expand(-1, shape[0], -1).contiguous().to(generator.device)

@@ -21,7 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .base import Generator, SynthesisNetwork
+from .base import Generator
+from .blocks import BlockConfig, BlockSynthesis
 from .canvas import Canvas
 from .controls import Controls
 from .half_precision import HalfWeight, finite, half_colours, layer_half_weight, scaled_input
@@ -42,7 +43,7 @@ from .plan import PreparedWeights
 
 
 @dataclass(frozen=True)
-class StyleGAN1Config:
+class StyleGAN1Config(BlockConfig):
     """The architecture: everything that is not a weight.
 
     Attributes
@@ -93,16 +94,6 @@ class StyleGAN1Config:
                 "every_torgb": isinstance(self.every_torgb, bool),
             },
         )
-
-    @property
-    def block_resolutions(self) -> tuple[int, ...]:
-        """4, 8, ..., resolution."""
-        return tuple(4 << level for level in range(len(self.channels)))
-
-    @property
-    def num_ws(self) -> int:
-        """Two for each resolution."""
-        return 2 * len(self.channels)
 
 
 class SynthesisLayer(nn.Module):
@@ -231,35 +222,19 @@ class SynthesisBlock(nn.Module):
             self.torgb = ToRGB(channels_out, config.img_channels)
 
 
-class StyleGAN1Synthesis(SynthesisNetwork):
+class StyleGAN1Synthesis(BlockSynthesis):
     """ws and noise to a picture.
 
     The layers are used in the order of their w: ``b4.conv0``, ``b4.conv1``, ``b8.conv0``, ``b8.conv1``, ... The colours
     have no style.
     """
 
+    block_class = SynthesisBlock
+    parts = ("conv0", "conv1", "torgb")
+
     def __init__(self, config: StyleGAN1Config) -> None:
-        super().__init__()
-        self.config = config
-        self.num_ws, self.w_dim = config.num_ws, config.mapping.w_dim
-        self.size = (config.resolution, config.resolution)
-        channels_in = 0
-        for resolution, channels_out in zip(config.block_resolutions, config.channels, strict=True):
-            self.add_module(f"b{resolution}", SynthesisBlock(channels_in, channels_out, config, resolution))
-            channels_in = channels_out
+        super().__init__(config)
         self.prepared = PreparedWeights()
-
-    @property
-    def blocks(self) -> tuple[SynthesisBlock, ...]:
-        """The blocks from 4 px to the full size."""
-        return tuple(self.get_submodule(f"b{r}") for r in self.config.block_resolutions)  # type: ignore[misc]
-
-    @property
-    def layer_names(self) -> tuple[str, ...]:
-        names = ["input"]
-        for resolution, block in zip(self.config.block_resolutions, self.blocks, strict=True):
-            names += [f"b{resolution}.{part}" for part in ("conv0", "conv1", "torgb") if hasattr(block, part)]
-        return tuple(names)
 
     @property
     def canvas_layers(self) -> tuple[str, ...]:
@@ -276,10 +251,6 @@ class StyleGAN1Synthesis(SynthesisNetwork):
     @property
     def noise_constants(self) -> tuple[Tensor, ...]:
         return tuple(self.get_submodule(name).noise_const for name in self.noise_names)  # type: ignore[misc]
-
-    def map_size(self, layer: str) -> tuple[int, int]:
-        size = 4 if layer == "input" else int(layer[1 : layer.index(".")])
-        return size, size
 
     def noise_layer(self, index: int) -> str:
         return self.noise_names[index]

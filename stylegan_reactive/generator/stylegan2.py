@@ -23,7 +23,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .base import Generator, SynthesisNetwork
+from .base import Generator
+from .blocks import BlockConfig, BlockSynthesis
 from .canvas import Canvas
 from .controls import Controls
 from .half_precision import HalfWeight, finite, half_colours, half_layer, layer_half_weight
@@ -50,7 +51,7 @@ CONNECTIONS = ("skip", "orig", "resnet")
 
 
 @dataclass(frozen=True)
-class StyleGAN2Config:
+class StyleGAN2Config(BlockConfig):
     """The architecture: everything that is not a weight.
 
     Attributes
@@ -97,16 +98,6 @@ class StyleGAN2Config:
                 "noise": isinstance(self.noise, bool),
             },
         )
-
-    @property
-    def block_resolutions(self) -> tuple[int, ...]:
-        """4, 8, ..., resolution."""
-        return tuple(4 << level for level in range(len(self.channels)))
-
-    @property
-    def num_ws(self) -> int:
-        """One w for each convolution, and one for the last toRGB."""
-        return 2 * len(self.channels)
 
 
 class SynthesisLayer(nn.Module):
@@ -212,7 +203,7 @@ class SynthesisBlock(nn.Module):
             self.skip = ResidualSkip(channels_in, channels_out, config)
 
 
-class StyleGAN2Synthesis(SynthesisNetwork):
+class StyleGAN2Synthesis(BlockSynthesis):
     """ws and noise to a picture.
 
     The layers are used in the order of their w: ``b4.conv1``, ``b8.conv0``, ``b8.conv1``, ``b16.conv0``, ... Each
@@ -221,22 +212,13 @@ class StyleGAN2Synthesis(SynthesisNetwork):
 
     kernel: Tensor
 
+    block_class = SynthesisBlock
+    parts = ("skip", "conv0", "conv1", "torgb")
+
     def __init__(self, config: StyleGAN2Config) -> None:
-        super().__init__()
-        self.config = config
-        self.num_ws, self.w_dim = config.num_ws, config.mapping.w_dim
-        self.size = (config.resolution, config.resolution)
-        channels_in = 0
-        for resolution, channels_out in zip(config.block_resolutions, config.channels, strict=True):
-            self.add_module(f"b{resolution}", SynthesisBlock(channels_in, channels_out, config, resolution))
-            channels_in = channels_out
+        super().__init__(config)
         self.register_buffer("kernel", filter_kernel(config.resample_taps), persistent=False)
         self.painter = StripPainter()
-
-    @property
-    def blocks(self) -> tuple[SynthesisBlock, ...]:
-        """The blocks from 4 px to the full size."""
-        return tuple(self.get_submodule(f"b{r}") for r in self.config.block_resolutions)  # type: ignore[misc]
 
     @property
     def conv_names(self) -> tuple[str, ...]:
@@ -250,20 +232,8 @@ class StyleGAN2Synthesis(SynthesisNetwork):
         return tuple(self.get_submodule(name) for name in self.conv_names)  # type: ignore[misc]
 
     @property
-    def layer_names(self) -> tuple[str, ...]:
-        names = ["input"]
-        for resolution, block in zip(self.config.block_resolutions, self.blocks, strict=True):
-            parts = ("skip", "conv0", "conv1", "torgb")
-            names += [f"b{resolution}.{part}" for part in parts if hasattr(block, part)]
-        return tuple(names)
-
-    @property
     def noise_constants(self) -> tuple[Tensor, ...]:
         return tuple(layer.noise_const for layer in self.layers) if self.config.noise else ()
-
-    def map_size(self, layer: str) -> tuple[int, int]:
-        size = 4 if layer == "input" else int(layer[1 : layer.index(".")])
-        return size, size
 
     def noise_layer(self, index: int) -> str:
         return self.conv_names[index]

@@ -7,6 +7,7 @@ they depend on nothing but the network and the question.
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import re
@@ -22,11 +23,15 @@ from .base import Generator
 from .bending import Bend, Channels
 from .checkpoint import load_generator
 from .clusters import Clusters, Progress, channel_count, find_clusters, load_or_find_clusters, sample_ws
+from .directions import sefa
 from .editing import seeded_direction
 from .keys import map_at
+from .latent_files import load_directions, load_latents
 from .rewriting import Rewrite, from_network, load_deltas, weighted_layers
 
 MOST_BYTES = 1 << 30  # of deltas: two whole networks of 1024 px and many edits
+_FILES_KEPT = 32  # of latents and of directions
+_RANGES_KEPT = 32  # of layers, for which SeFa's directions are known
 _SIZE = re.compile(r"\s*(\d{1,5})\s*px\s*")
 # Names of layers, and how many pixels wide the picture is there: b64.conv1 of NVIDIA's, L5_148_512 of a StyleGAN 3 (as
 # a rule with ten pixels beyond each border), blocks.3.conv1 of lucidrains' (4 px, doubled by each block).
@@ -75,6 +80,37 @@ class Toolbox:
         self._clusters: dict[tuple[str, int], Clusters] = {}
         self._channel_counts: dict[tuple[str, str], int] = {}
         self._deltas = Deltas(MOST_BYTES)
+        self._sefa = functools.lru_cache(maxsize=_RANGES_KEPT)(self._find_directions)
+        self._latents = functools.lru_cache(maxsize=_FILES_KEPT)(
+            lambda file, space, version: load_latents(file, space, generator)
+        )
+        self._directions = functools.lru_cache(maxsize=_FILES_KEPT)(
+            lambda file, version: load_directions(file, generator)
+        )
+
+    # Latents
+
+    def latents(self, file: str, space: str) -> Tensor:
+        """The latents of a file (see `latent_files.load_latents`), on the CPU; read again only if it has changed."""
+        latents: Tensor = self._latents(file, space, _version(file))
+        return latents
+
+    def directions(self, file: str) -> Tensor:
+        """The directions of a file, [count, 1 or layers, w_dim], on the CPU; read again only if it has changed."""
+        directions: Tensor = self._directions(file, _version(file))
+        return directions
+
+    def sefa(self, first: int, last: int) -> Tensor:
+        """SeFa's directions for a range of layers (see `directions.sefa`), the strongest first, on the CPU.
+
+        [w_dim, w_dim], each as long as the standard deviation of w along it.
+        """
+        directions: Tensor = self._sefa(first, last)
+        return directions
+
+    def _find_directions(self, first: int, last: int) -> Tensor:
+        found = sefa(self.generator, first, last)
+        return (found.vectors * found.spread[:, None]).cpu()
 
     # Layers
 
@@ -264,6 +300,15 @@ def _stamp(file: str) -> tuple[str, int, int]:
 
 def _is_colour(layer: str) -> bool:
     return layer.endswith("torgb")
+
+
+def _version(file: str) -> tuple[int, int] | None:
+    """What changes when a file is written again; None if there is none."""
+    try:
+        found = os.stat(file)
+    except (OSError, ValueError):
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def _size_in_name(name: str) -> int:

@@ -77,7 +77,7 @@ def test_what_waits_does_not_grow(band):
     stream = SeparationStream(TIMING)
     for part in np.array_split(magnitudes, 30):
         stream.feed(part)
-        assert len(stream._waiting) < TIMING.rate
+        assert stream._blocks.waiting < TIMING.rate
 
 
 def test_running_median_is_the_one_of_the_textbook():

@@ -19,7 +19,7 @@ from stylegan_reactive.choreography import (
     OwnNoise,
     Patch,
     Signal,
-    noise,
+    noise_sources,
 )
 from stylegan_reactive.errors import PatchError
 
@@ -137,8 +137,8 @@ def test_seeds_inputs_and_sources_share_no_map(make_network: Callable[[int], Any
 
 def test_a_late_frame_costs_what_an_early_one_costs(network: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Any] = []
-    white_map = noise.white_map
-    monkeypatch.setattr(noise, "white_map", lambda key, shape: made.append(key) or white_map(key, shape))
+    white_map = noise_sources.white_map
+    monkeypatch.setattr(noise_sources, "white_map", lambda key, shape: made.append(key) or white_map(key, shape))
 
     def maps_made(start: float, frames: int) -> int:
         made.clear()
@@ -169,5 +169,5 @@ def test_memory_does_not_grow_with_the_song(network: Any) -> None:
 
 def test_a_key_gives_the_same_noise_with_every_release() -> None:
     # Printed when the noise was first drawn; a change here changes every film that was ever made with it.
-    drawn = noise.white_map((1, 1, 0, -2), (4, 4))
+    drawn = noise_sources.white_map((1, 1, 0, -2), (4, 4))
     assert drawn[0].tolist() == pytest.approx([1.6340494, -0.2599745, 0.4962747, -0.3757373], abs=1e-6)

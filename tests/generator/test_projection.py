@@ -3,20 +3,14 @@
 
 from __future__ import annotations
 
-import struct
-import zipfile
-from pathlib import Path
-
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from stylegan_reactive.errors import CheckpointError
-from stylegan_reactive.generator import StyleGAN2, StyleGAN2Config, projection
+from stylegan_reactive.generator import StyleGAN2, StyleGAN2Config
 from stylegan_reactive.generator.directions import seeded_ws
 from stylegan_reactive.generator.mapping import MappingConfig
-from stylegan_reactive.generator.projection import ProjectionState, load_ws, project, save_ws
+from stylegan_reactive.generator.projection import ProjectionState, project
 
 
 def small_generator(img_channels: int = 3) -> StyleGAN2:
@@ -107,76 +101,3 @@ def test_pictures_of_other_channels_and_sizes_fit(network: int, channels: int) -
 def test_what_is_no_picture_is_refused(generator: StyleGAN2, picture: Tensor) -> None:
     with pytest.raises(ValueError, match="picture to project"):
         project(generator, picture, steps=1)
-
-
-@pytest.mark.parametrize("ending", ["npy", "safetensors"])
-def test_ws_come_back_from_their_file(generator: StyleGAN2, tmp_path: Path, ending: str) -> None:
-    ws = seeded_ws(generator, 3, 0)
-    save_ws(ws, tmp_path / f"ws.{ending}")
-    assert torch.equal(load_ws(tmp_path / f"ws.{ending}", generator), ws)
-
-
-def test_files_of_other_projectors_are_read(generator: StyleGAN2, tmp_path: Path) -> None:
-    ws = seeded_ws(generator, 1, 0)
-    np.savez(tmp_path / "projected_w.npz", w=ws.numpy())
-    np.save(tmp_path / "one.npy", ws[0, 0].numpy())
-    np.save(tmp_path / "alone.npy", ws[0].double().numpy())
-    for name in ("projected_w.npz", "one.npy", "alone.npy"):
-        assert torch.equal(load_ws(tmp_path / name, generator), ws), name
-
-
-def test_files_that_do_not_fit_are_named(generator: StyleGAN2, tmp_path: Path) -> None:
-    np.save(tmp_path / "other.npy", np.zeros((1, 18, 512), np.float32))
-    np.save(tmp_path / "nan.npy", np.full((1, generator.num_ws, generator.w_dim), np.nan, np.float32))
-    np.save(tmp_path / "pickled.npy", np.array([print], dtype=object), allow_pickle=True)
-    np.savez(tmp_path / "empty.npz", x=np.zeros(3))
-    (tmp_path / "short.npy").write_bytes(b"\x93NUMPY\x01")
-    (tmp_path / "text.safetensors").write_text("no latents")
-    (tmp_path / "text.npz").write_text("no latents")
-    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1%s,)}"
-    for name, inner in {
-        "huge": array_file(header % (b"0" * 12)),
-        "endless": array_file(header % (b"0" * 30)),
-        "nested": array_file(b"(" * 9000),
-        "unclosed": array_file(b"{'a': '''"),
-        "signs": array_file(b"-" * 8999 + b"1"),
-    }.items():
-        (tmp_path / f"{name}.npy").write_bytes(inner)
-        (tmp_path / f"{name}.NPY").write_bytes(inner)
-        archive(tmp_path / f"{name}.npz", inner)
-    archive(tmp_path / "packed.npz", np.random.bytes(4000))
-    packed = (tmp_path / "packed.npz").read_bytes()
-    (tmp_path / "spoilt.npz").write_bytes(packed[:60] + bytes(200) + packed[260:])
-    flags = packed.rindex(b"PK\x01\x02") + 8
-    (tmp_path / "locked.npz").write_bytes(packed[:6] + b"\1" + packed[7:flags] + b"\1" + packed[flags + 1 :])
-    (tmp_path / "method.npz").write_bytes(packed[:8] + b"\x63" + packed[9 : flags + 2] + b"\x63" + packed[flags + 3 :])
-    for path in (*sorted(tmp_path.iterdir()), tmp_path / "missing.npy"):
-        with pytest.raises(CheckpointError, match=path.name):
-            load_ws(path, generator)
-
-
-def test_a_small_file_that_unpacks_to_gigabytes_is_left_packed(
-    generator: StyleGAN2, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    np.savez_compressed(tmp_path / "w.npz", w=np.zeros((300, generator.num_ws, generator.w_dim), np.float32))
-    assert len(load_ws(tmp_path / "w.npz", generator)) == 300
-    monkeypatch.setattr(projection, "LARGEST_ARRAY", 100_000)
-    with pytest.raises(CheckpointError, match="unpacks to"):
-        load_ws(tmp_path / "w.npz", generator)
-
-
-def test_the_ending_of_a_file_does_not_matter(generator: StyleGAN2, tmp_path: Path) -> None:
-    ws = seeded_ws(generator, 2, 0)
-    save_ws(ws, tmp_path / "latents")
-    assert torch.equal(load_ws(tmp_path / "latents", generator), ws)
-
-
-def array_file(header: bytes) -> bytes:
-    """A numpy file with nothing in it but its header."""
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header) + 1) + header + b"\n"
-
-
-def archive(path: Path, inner: bytes) -> None:
-    """A packed file with one array."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr("w.npy", inner)
