@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A factory-empty Blender with the extension registered, in this process; the engine is shared by all tests."""
 
-import json
 import math
 import os
+import warnings
 import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -115,68 +115,94 @@ def render(tmp_path: Path) -> Render:
     return run
 
 
-@pytest.fixture
-def dump() -> Callable[[], str]:
-    """Everything an artist could lose, as text: two dumps are equal when an operation changed nothing."""
+# What changes by itself, is no part of the file, or is a view of something that is dumped elsewhere.
+NOT_DUMPED = {
+    *("rna_type", "id_data", "users", "tag", "original", "is_evaluated", "session_uid", "preview", "bindcode"),
+    *("pixels", "is_dirty", "is_updated", "is_updated_data", "is_library_indirect", "is_missing", "is_runtime_data"),
+    *("depsgraph", "all_objects", "objects_bounding", "cursor_location", "asset_data", "tool_settings", "eevee"),
+    *("keying_sets_all", "frame_current_final", "strips_all", "sequences_all", "fcurves", "groups", "channelbags"),
+    *("bone_colors", "view3d", "dimensions", "is_embedded_data", "name_full", "last_slot_identifier", "is_strong"),
+    *("warning_propagation", "internal_links", "location_absolute", "shading"),
+}
+SHOWN_BY_ITSELF = {"enabled", "is_unavailable", "is_inactive", "is_icon_visible"}  # on sockets, from the node's state
+NOT_IN_THE_FILE = {
+    "all_ids",
+    "screens",
+    "window_managers",
+    "workspaces",
+    "brushes",
+    "libraries",
+    "palettes",
+    "paint_curves",
+}
 
-    def plain(value: Any) -> Any:
-        if isinstance(value, bpy.types.ID):
-            return value.name
-        if hasattr(value, "to_list"):
-            return value.to_list()
-        if isinstance(value, bpy.types.bpy_struct):
-            return struct(value)
-        return value if isinstance(value, str | int | float | bool | type(None)) else repr(value)
 
-    def struct(owner: Any) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for rna in owner.bl_rna.properties:
-            name = rna.identifier
-            if name == "rna_type" or (rna.is_readonly and rna.type not in ("POINTER", "COLLECTION")):
+def dump_file() -> dict[str, Any]:
+    """Everything an artist could lose: every value of every datablock of the file, by its path.
+
+    Two dumps are equal when an operation changed nothing: names of datablocks, all properties with what lies below
+    them (nodes, strips, modifiers, the extension's lists), custom properties, links, key frames and drivers.
+    """
+    found: dict[str, Any] = {}
+    seen: set[tuple[int, str]] = set()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # names that Blender is about to take away are read too
+        for collection in bpy.data.bl_rna.properties:
+            if collection.type == "COLLECTION" and collection.identifier not in NOT_IN_THE_FILE:
+                for item in getattr(bpy.data, collection.identifier):
+                    _dump(item, f"{collection.identifier}[{item.name!r}]", found, seen)
+        for scene in bpy.data.scenes:
+            for path, curve in SceneCurves(scene).curves.items():
+                _dump(curve, f"curve {scene.name} {path}", found, seen)
+    return found
+
+
+def _dump(owner: Any, path: str, found: dict[str, Any], seen: set[tuple[int, str]]) -> None:
+    """Add one struct and what it owns, unless it was added before: links lead back to their nodes."""
+    here = (owner.as_pointer(), owner.bl_rna.identifier)
+    if here in seen:
+        return
+    seen.add(here)
+    found[path] = owner.bl_rna.identifier
+    for rna in owner.bl_rna.properties:
+        name, below = rna.identifier, f"{path}.{rna.identifier}"
+        if name in NOT_DUMPED or (isinstance(owner, bpy.types.NodeSocket) and name in SHOWN_BY_ITSELF):
+            continue
+        value = getattr(owner, name, None)
+        if rna.type == "COLLECTION":
+            if isinstance(owner, bpy.types.Mesh):
+                found[below] = len(value)
                 continue
-            value = getattr(owner, name)
-            if rna.type == "COLLECTION":
-                found[name] = [plain(item) for item in value]
-            elif rna.type == "POINTER":
-                found[name] = value.name if isinstance(value, bpy.types.ID) else None if value is None else "struct"
-            elif getattr(rna, "is_array", False):
-                found[name] = list(value)
+            found[below] = [getattr(item, "name", "") for item in value]
+            for number, item in enumerate(value):
+                if item is not None and not (isinstance(item, bpy.types.ID) and not item.is_embedded_data):
+                    _dump(item, f"{below}[{number}]", found, seen)
+        elif rna.type == "POINTER":
+            if isinstance(value, bpy.types.ID) and not value.is_embedded_data:
+                found[below] = f"{value.bl_rna.identifier} {value.name!r}"
+            elif value is None:
+                found[below] = None
             else:
-                found[name] = plain(value)
-        return found
+                _dump(value, below, found, seen)
+        elif getattr(rna, "is_array", False):
+            found[below] = _plain(value)
+        else:
+            found[below] = value if not isinstance(value, set) else sorted(value)
+    if isinstance(owner, bpy.types.ID):
+        for key, value in owner.items():
+            if not hasattr(value, "bl_rna"):
+                found[f"{path}[{key!r}]"] = value.to_dict() if hasattr(value, "to_dict") else _plain(value)
 
-    def make() -> str:
-        scene = bpy.context.scene
-        editor = scene.sequence_editor
-        tree = scene.compositing_node_group if hasattr(scene, "compositing_node_group") else scene.node_tree
-        curves = SceneCurves(scene).curves
-        return json.dumps(
-            {
-                "data": {
-                    name: sorted(item.name for item in getattr(bpy.data, name))
-                    for name in ("actions", "images", "node_groups", "scenes", "sounds", "texts", "objects")
-                },
-                "scene": struct(scene),
-                "render": struct(scene.render),
-                "settings": struct(settings_of(scene)),
-                "properties": sorted((key, repr(value)) for key, value in scene.items() if key.startswith("audio_")),
-                "strips": [strip.name for strip in editor.strips_all] if editor else None,
-                "nodes": sorted(node.name for node in tree.nodes) if tree else None,
-                "links": len(tree.links) if tree else None,
-                "curves": {
-                    path: [
-                        [*key.co, *key.handle_left, *key.handle_right, key.interpolation]
-                        for key in curve.keyframe_points
-                    ]
-                    for path, curve in curves.items()
-                },
-                "modifiers": {path: [modifier.type for modifier in curve.modifiers] for path, curve in curves.items()},
-            },
-            sort_keys=True,
-            default=repr,
-        )
 
-    return make
+def _plain(value: Any) -> Any:
+    """A value that compares by what it holds."""
+    return [_plain(item) for item in value] if hasattr(value, "__len__") and not isinstance(value, str) else value
+
+
+@pytest.fixture
+def dump() -> Callable[[], dict[str, Any]]:
+    """The function `dump_file`: everything an artist could lose. Equal dumps: an operation changed nothing."""
+    return dump_file
 
 
 @pytest.fixture

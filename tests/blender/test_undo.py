@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Undo returns the file to what it was, after every operator of the extension, and redo brings back what it did."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import bpy
+import pytest
+
+from stylegan_reactive import blender
+from stylegan_reactive.blender.properties import settings_of
+
+# With what each operator is called, where its defaults do nothing; several calls are several tests.
+CASES: dict[str, list[dict[str, Any]]] = {
+    "apply_preset": [{"name": "reference"}],
+    "list_edit": [
+        {"collection": collection, "action": action, "step": -1}
+        for collection in ("envelopes", "latent_layers", "noise_layers")
+        for action in ("ADD", "REMOVE", "MOVE")
+    ],
+}
+# Those that cannot run without a window, each with the reason; `make test-window` runs them.
+IN_THE_WINDOW: dict[str, str] = {}
+
+UNDOABLE = {
+    cls.bl_idname.partition(".")[2]: cls
+    for cls in blender._CLASSES
+    if issubclass(cls, bpy.types.Operator) and "UNDO" in getattr(cls, "bl_options", ())
+}
+CALLS = [(name, case) for name in UNDOABLE for case in CASES.get(name, [{}])]
+
+
+@pytest.fixture(scope="module")
+def saved(registered: None, beat: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with a film in it that is set up and baked, and with a cube that is selected."""
+    bpy.ops.wm.read_factory_settings(use_empty=False)
+    settings = settings_of(bpy.context.scene)
+    settings.song, settings.size = str(beat), (64, 64)
+    assert bpy.ops.stylegan_reactive.set_up() == {"FINISHED"}
+    assert bpy.ops.stylegan_reactive.bake() == {"FINISHED"}
+    for name in ("envelope_index", "latent_index", "noise_index"):
+        setattr(settings, name, 1)
+    path = tmp_path_factory.mktemp("film") / "film.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(path))
+    return path
+
+
+@pytest.fixture
+def opened(saved: Path) -> Iterator[bpy.types.Scene]:
+    """That file, just opened."""
+    bpy.ops.wm.open_mainfile(filepath=str(saved))
+    yield bpy.context.scene
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+
+
+def differences(one: dict[str, Any], other: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """What two dumps do not agree on."""
+    paths = [path for path in {**one, **other} if one.get(path) != other.get(path)]
+    return {path: (one.get(path), other.get(path)) for path in paths}
+
+
+def test_undo_of_nothing_changes_nothing_and_a_change_is_seen(opened: bpy.types.Scene, dump: Callable) -> None:
+    bpy.ops.ed.undo_push(message="Before")
+    before = dump()
+    settings_of(opened).latent_layers[0].name = "renamed"
+    opened["mine"] = 1.0
+    changed = differences(before, dump())
+    assert {path.rpartition(".")[2] for path in changed} >= {"name"}
+    assert any("mine" in path for path in changed)
+    bpy.ops.ed.undo_push(message="After")
+    bpy.ops.ed.undo()
+    assert differences(before, dump()) == {}
+
+
+@pytest.mark.parametrize(("name", "case"), CALLS, ids=[f"{name} {' '.join(map(str, c.values()))}" for name, c in CALLS])
+def test_undo_returns_the_file_to_what_it_was(
+    opened: bpy.types.Scene, dump: Callable, name: str, case: dict[str, Any]
+) -> None:
+    if name in IN_THE_WINDOW:
+        pytest.skip(IN_THE_WINDOW[name])
+    bpy.ops.ed.undo_push(message="Before")
+    before = dump()
+    answer = getattr(bpy.ops.stylegan_reactive, name)(**case)
+    assert answer == {"FINISHED"}, "name arguments for it in CASES, with which it does something"
+    after = dump()
+    bpy.ops.ed.undo_push(message="After")
+    bpy.ops.ed.undo()
+    assert differences(before, dump()) == {}
+    bpy.ops.ed.redo()
+    assert differences(after, dump()) == {}
