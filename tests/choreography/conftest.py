@@ -3,11 +3,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+
+from stylegan_reactive.generator import Generator, StyleGAN2, StyleGAN2Config, load_generator
+from stylegan_reactive.generator.mapping import MappingConfig
+
+NETWORKS = Path(os.environ.get("SGR_SHARED", Path(__file__).resolve().parents[3] / "shared")) / "reference" / "networks"
 
 
 class TinyNetwork:
@@ -35,6 +42,31 @@ class TinyNetwork:
             z = z + c.argmax(dim=1)
         w = self.w_avg + torch.tanh(z @ self._weight.T * 0.2)
         return w[:, None].expand(-1, self.num_ws, -1)
+
+
+def small_network(seed: int, channels: tuple[int, ...] = (16, 16, 12, 8)) -> Generator:
+    """A real StyleGAN2 of 32 px with random weights."""
+    torch.manual_seed(seed)
+    mapping = MappingConfig(z_dim=16, c_dim=0, w_dim=16, widths=(16, 16))
+    return StyleGAN2(StyleGAN2Config(mapping, 4 << len(channels) - 1, channels)).eval()
+
+
+@pytest.fixture(scope="session")
+def make_small_network() -> Callable[..., Generator]:
+    return small_network
+
+
+@pytest.fixture(scope="session")
+def reference_network() -> Callable[[str], Generator]:
+    """One of the networks that other programs wrote, by its file's name; they are no part of the repository."""
+
+    def load(name: str) -> Generator:
+        path = NETWORKS / name
+        if not path.is_file():
+            pytest.skip(f"no reference networks: {path} is missing (SGR_SHARED names their folder)")
+        return load_generator(path)
+
+    return load
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,22 +28,17 @@ from stylegan_reactive.choreography import (
 from stylegan_reactive.choreography.operations import OPERATIONS
 from stylegan_reactive.errors import PatchError
 from stylegan_reactive.generator import Generator, load_generator, save_deltas, save_generator, seeded_direction
-from stylegan_reactive.generator.mapping import MappingConfig
-from stylegan_reactive.generator.stylegan2 import StyleGAN2, StyleGAN2Config
+from stylegan_reactive.generator.toolbox import Deltas
 
 LATENTS = (LatentLayer(source=StaticLatent(latents=(5,))),)
 
 
-def small_network(seed: int, channels: tuple[int, ...] = (16, 16, 12, 8)) -> Generator:
-    """A StyleGAN2 of 32 px with random weights."""
-    torch.manual_seed(seed)
-    mapping = MappingConfig(z_dim=16, c_dim=0, w_dim=16, widths=(16, 16))
-    return StyleGAN2(StyleGAN2Config(mapping, 32, channels)).eval()
+MakeNetwork = Callable[..., Generator]
 
 
 @pytest.fixture(scope="module")
-def network() -> Generator:
-    return small_network(1)
+def network(make_small_network: MakeNetwork) -> Generator:
+    return make_small_network(1)
 
 
 def bent(**settings: Any) -> Patch:
@@ -128,8 +124,10 @@ def test_a_range_of_channels_is_cut_to_those_that_there_are(network: Generator) 
     assert "8 to 11" in notes[0]
 
 
-def test_a_cluster_of_channels_is_found_before_the_first_frame_and_kept(tmp_path: Path) -> None:
-    save_generator(small_network(1), tmp_path / "small.safetensors", half=False)
+def test_a_cluster_of_channels_is_found_before_the_first_frame_and_kept(
+    tmp_path: Path, make_small_network: MakeNetwork
+) -> None:
+    save_generator(make_small_network(1), tmp_path / "small.safetensors", half=False)
     patch = bent(
         name="Eyes",
         operation="ablate",
@@ -200,8 +198,8 @@ def test_a_layer_of_no_network_is_refused_with_those_of_this_one(network: Genera
 # Rewrites
 
 
-def test_another_network_is_reached_at_an_amount_of_one(tmp_path: Path) -> None:
-    network, other = small_network(1), small_network(2)
+def test_another_network_is_reached_at_an_amount_of_one(tmp_path: Path, make_small_network: MakeNetwork) -> None:
+    network, other = make_small_network(1), make_small_network(2)
     weights = {f"synthesis.{layer}.weight" for layer in network.tools.weighted_layers}
     own, others = network.state_dict(), other.state_dict()
     other.load_state_dict({name: (others if name in weights else own)[name] for name in own})
@@ -218,9 +216,9 @@ def test_another_network_is_reached_at_an_amount_of_one(tmp_path: Path) -> None:
     assert float((between - network.synthesis(ws)).abs().max()) < 1e-3
 
 
-def test_a_range_narrows_what_another_network_gives(tmp_path: Path) -> None:
-    network = small_network(1)
-    save_generator(small_network(2), tmp_path / "other.safetensors", half=False)
+def test_a_range_narrows_what_another_network_gives(tmp_path: Path, make_small_network: MakeNetwork) -> None:
+    network = make_small_network(1)
+    save_generator(make_small_network(2), tmp_path / "other.safetensors", half=False)
     source = NetworkRewrite(file=str(tmp_path / "other.safetensors"))
 
     def layers(range_: Any) -> list[str]:
@@ -235,8 +233,8 @@ def test_a_range_narrows_what_another_network_gives(tmp_path: Path) -> None:
     assert "no layers 90 to 91" in moved.notes[0]
 
 
-def test_a_saved_edit_is_read_and_a_curve_moves_it(tmp_path: Path) -> None:
-    network = small_network(1)
+def test_a_saved_edit_is_read_and_a_curve_moves_it(tmp_path: Path, make_small_network: MakeNetwork) -> None:
+    network = make_small_network(1)
     delta = seeded_direction(network, "b16.conv1", 3)
     save_deltas({"b16.conv1": delta}, tmp_path / "edit.safetensors")
     patch = rewritten(FileRewrite(file=str(tmp_path / "edit.safetensors")), amount=Signal(1.0, "audio_rms"))
@@ -247,9 +245,9 @@ def test_a_saved_edit_is_read_and_a_curve_moves_it(tmp_path: Path) -> None:
         assert (loud == 0.0) == torch.equal(found, picture(Patch(latent_layers=LATENTS), network))
 
 
-def test_what_does_not_fit_is_refused_with_both_files(tmp_path: Path) -> None:
-    save_generator(small_network(1), tmp_path / "first.safetensors", half=False)
-    save_generator(small_network(1, (16, 12, 12, 8)), tmp_path / "wide.safetensors", half=False)
+def test_what_does_not_fit_is_refused_with_both_files(tmp_path: Path, make_small_network: MakeNetwork) -> None:
+    save_generator(make_small_network(1), tmp_path / "first.safetensors", half=False)
+    save_generator(make_small_network(1, (16, 12, 12, 8)), tmp_path / "wide.safetensors", half=False)
     network = load_generator(tmp_path / "first.safetensors")
     source = NetworkRewrite(file=str(tmp_path / "wide.safetensors"))
     with pytest.raises(PatchError, match=r"rewrites\.0\.source\.file.*first\.safetensors.*wide\.safetensors"):
@@ -263,19 +261,17 @@ def test_what_does_not_fit_is_refused_with_both_files(tmp_path: Path) -> None:
     Choreographer(Patch(latent_layers=LATENTS, rewrites=(switched_off,)), network).inputs({})
 
 
-def test_a_network_file_is_read_again_only_when_it_has_changed(tmp_path: Path) -> None:
-    network = small_network(1)
+def test_a_network_file_is_read_again_only_when_it_has_changed(tmp_path: Path, make_small_network: MakeNetwork) -> None:
+    network = make_small_network(1)
     path = tmp_path / "other.safetensors"
-    save_generator(small_network(2), path, half=False)
+    save_generator(make_small_network(2), path, half=False)
     first = network.tools.network_deltas(str(path))
     assert network.tools.network_deltas(str(path)) is first
-    save_generator(small_network(3), path, half=False)
+    save_generator(make_small_network(3), path, half=False)
     assert not torch.equal(network.tools.network_deltas(str(path))["b16.conv1"], first["b16.conv1"])
 
 
 def test_seeded_edits_take_bounded_memory() -> None:
-    from stylegan_reactive.generator.toolbox import Deltas
-
     kept = Deltas(most_bytes=1000)
     for number in range(50):
         kept.get_or_make(number, lambda: {"a": torch.zeros(100)})

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from stylegan_reactive.choreography import Choreographer, load_preset, preset_names
 from stylegan_reactive.generator import (
     Bend,
     Canvas,
@@ -61,16 +60,6 @@ def middle(network: Generator) -> str:
     """A layer with a weight from the middle of the network."""
     layers = weighted_layers(network)
     return layers[len(layers) // 2]
-
-
-def test_presets_make_pictures_with_it(network: Generator) -> None:
-    for name in preset_names():
-        patch = load_preset(name)
-        choreographer = Choreographer(patch, network)
-        inputs = choreographer.inputs(dict.fromkeys(patch.envelopes, 0.4))
-        picture = network.synthesis(inputs.ws, inputs.noise)
-        assert picture.shape == (1, network.img_channels, *network.resolution)
-        assert bool(picture.isfinite().all())
 
 
 def test_a_picture_is_the_same_alone_and_in_a_batch(network: Generator, ws: torch.Tensor) -> None:
