@@ -5,325 +5,36 @@ Only NumPy and the standard library are needed here. Pictures come through share
 next frames can be computed while the caller still uses this one.
 """
 
-import contextlib
-import itertools
 import os
-import subprocess
 import tempfile
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
-from functools import cached_property
 from multiprocessing import shared_memory
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import EngineError, PatchError, ReactiveError
+from ..errors import EngineError, ReactiveError
 from . import protocol
+from .frames import Asked, FrameRequest, Order, Slot, give_back, reserve_for
+from .process import EngineDied, Pending, Process
+from .protocol import Settings
 
-MAIN = Path(__file__).with_name("__main__.py")
+__all__ = ["Asked", "Engine", "EngineDied", "FrameRequest", "Pending", "Progress", "Settings"]
+
 HELLO_SECONDS = 180.0  # a cold disk and a virus scanner can make the first import of torch this slow
 FRAME_SECONDS = 600.0
+MOST_ASKED = 16  # pictures that are asked for and not fetched; beyond, the oldest are cancelled
+THUMBNAILS = 4  # in one request
+SPARE = 4  # pieces of shared memory that are kept for the next pictures
+REMEMBERED_PATCHES = 64
 
 Progress = Callable[[float, str], None]
-Size = tuple[int, int]
-
-
-class EngineDied(EngineError):
-    """The process ended while it was asked something; the question may be asked again."""
-
-
-class Pending:
-    """An answer on its way."""
-
-    def __init__(self, number: int, process: "Process") -> None:
-        self.number = number
-        self.progress = (0.0, "")
-        self._process = process
-        self._done = threading.Event()
-        self._result: Any = None
-        self._error: ReactiveError | None = None
-
-    @property
-    def done(self) -> bool:
-        """Whether `result` returns or raises at once."""
-        return self._done.is_set()
-
-    def wait(self, seconds: float) -> bool:
-        """Wait up to some seconds; whether the answer is there."""
-        return self._done.wait(seconds)
-
-    def result(self, seconds: float | None = None) -> Any:
-        """The answer; raises the engine's error, `EngineDied`, or `EngineError` when the time is over."""
-        if not self._done.wait(seconds):
-            raise EngineError(f"The engine did not answer within {seconds:.0f} seconds. Try again, or restart Blender.")
-        if self._error is not None:
-            raise self._error
-        return self._result
-
-    def cancel(self) -> None:
-        """Tell the engine that nobody waits any more. An answer still comes: an error, or a result that was ready."""
-        if not self.done:
-            with contextlib.suppress(EngineError):
-                self._process.send({"id": self.number, "op": "cancel", "target": self.number})
-
-    def settle(self, result: Any = None, error: ReactiveError | None = None) -> None:
-        """Called by the reader of the pipe."""
-        self._result, self._error = result, error
-        self._done.set()
-
-
-class Process:
-    """One life of the child process: its pipe, the thread that reads it, and what is still unanswered."""
-
-    def __init__(self, python: str, log: Path) -> None:
-        self.python = python
-        self.log = log
-        self._numbers = itertools.count(1)
-        self._unanswered: dict[int, Pending] = {}
-        self._lock = threading.Lock()
-        self._errors = log.open("wb")
-        try:
-            self._child = subprocess.Popen(
-                [python, "-I", str(MAIN)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._errors,
-                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),  # Windows would open a console
-            )
-        except OSError as fault:
-            self._errors.close()
-            raise EngineError(
-                f"The engine's Python cannot be started: {python} ({fault.strerror or fault}). "
-                "Choose another in the preferences of this add-on."
-            ) from fault
-        self._reader = threading.Thread(target=self._read, name="engine answers", daemon=True)
-        self._reader.start()
-
-    @property
-    def alive(self) -> bool:
-        """Whether the child still runs."""
-        return self._child.poll() is None
-
-    @property
-    def pid(self) -> int:
-        """The child's process number."""
-        return self._child.pid
-
-    def ask(self, op: str, **fields: Any) -> Pending:
-        """Send a request; raises `EngineDied` where the child is gone."""
-        pending = Pending(next(self._numbers), self)
-        with self._lock:
-            self._unanswered[pending.number] = pending
-        try:
-            self.send({"id": pending.number, "op": op, **fields})
-        except ReactiveError:
-            with self._lock:
-                self._unanswered.pop(pending.number, None)
-            raise
-        return pending
-
-    def send(self, message: protocol.Message) -> None:
-        """Write one line; raises `EngineDied` where nobody reads it any more."""
-        try:
-            line = protocol.encode(message)
-        except ValueError as fault:
-            raise PatchError(
-                "A value that goes to the engine is not a finite number. Look for a curve or a setting without bounds."
-            ) from fault
-        assert self._child.stdin is not None
-        try:
-            with self._lock:
-                self._child.stdin.write(line)
-                self._child.stdin.flush()
-        except (OSError, ValueError) as fault:
-            raise EngineDied(self.last_words()) from fault
-
-    def _read(self) -> None:
-        assert self._child.stdout is not None
-        with contextlib.suppress(OSError, ValueError):
-            while line := self._child.stdout.readline(protocol.LONGEST_LINE):
-                self._dispatch(protocol.decode(line))
-        self._child.stdout.close()
-        self._child.kill()  # it may live on with its output closed: then nobody can talk to it
-        self._child.wait()
-        self._errors.close()
-        with self._lock:
-            left, self._unanswered = list(self._unanswered.values()), {}
-        for pending in left:
-            pending.settle(error=EngineDied(self.last_words()))
-
-    def _dispatch(self, message: protocol.Message) -> None:
-        number = message["id"]
-        if "progress" in message:
-            pending = self._unanswered.get(number)
-            if pending is not None:
-                pending.progress = (float(message["progress"]), str(message.get("text", "")))
-            return
-        with self._lock:
-            pending = self._unanswered.pop(number, None)
-        if pending is None:
-            return
-        if "error" in message:
-            pending.settle(error=protocol.error_from(message["error"]))
-        else:
-            pending.settle(result=message.get("result"))
-
-    def last_words(self) -> str:
-        """A sentence for the artist on an engine that ended, with the last line of its log."""
-        lines: list[str] = []
-        with contextlib.suppress(OSError):
-            lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
-        reason = f" Its last words: {lines[-1].strip()[:200]}" if lines else ""
-        return f"The engine ({self.python}) stopped unexpectedly.{reason} The whole log is in {self.log}."
-
-    def stop(self) -> None:
-        """Close the input, which ends the child, and make sure that it ended."""
-        with contextlib.suppress(OSError, ValueError):
-            assert self._child.stdin is not None
-            self._child.stdin.close()
-        try:
-            self._child.wait(2.0)
-        except subprocess.TimeoutExpired:
-            self._child.kill()
-            self._child.wait()
-        self._reader.join(2.0)
-
-
-@dataclass(frozen=True)
-class FrameRequest:
-    """Everything that a picture depends on.
-
-    Attributes
-    ----------
-    patch : dict
-        The patch as JSON data (see the choreography room).
-    values : dict of str to float
-        The envelopes at this frame, and numbers of the patch that are animated, by their dotted path.
-    size : (int, int)
-        Width and height of the picture in pixels.
-    fit : str
-        One of `protocol.FITS`: how the network's picture comes into a size of another shape.
-    quality : float
-        One of `protocol.QUALITIES`: less than 1 is a preview, made as cheaply as possible, in the size asked for.
-    tag : str
-        A name for whoever asks; the picture does not depend on it.
-    """
-
-    patch: Mapping[str, Any]
-    values: Mapping[str, float]
-    size: Size
-    fit: str = "stretch"
-    quality: float = 1.0
-    tag: str = field(default="", compare=False)
-
-    @cached_property
-    def patch_key(self) -> str:
-        """The patch by its content."""
-        return protocol.patch_key(dict(self.patch))
-
-    @cached_property
-    def key(self) -> tuple[Any, ...]:
-        """Equal for requests that ask for the same picture."""
-        return (self.patch_key, tuple(sorted(self.values.items())), tuple(self.size), self.fit, self.quality)
-
-
-def reserve(size: int) -> shared_memory.SharedMemory:
-    """Shared memory that is really there; raises OSError where it is not.
-
-    Linux only notes a size, and a process that then writes where nothing is left is ended by a signal.
-    """
-    memory = shared_memory.SharedMemory(create=True, size=size)
-    file = getattr(memory, "_fd", -1)
-    if file >= 0 and hasattr(os, "posix_fallocate"):
-        try:
-            os.posix_fallocate(file, 0, size)
-        except OSError:
-            memory.close()
-            memory.unlink()
-            raise
-    return memory
-
-
-@dataclass
-class Slot:
-    """A piece of shared memory that holds one picture, and what was asked to be written there."""
-
-    memory: shared_memory.SharedMemory
-    key: tuple[Any, ...] | None = None
-    pending: Pending | None = None
-
-    def picture(self, size: Size) -> np.ndarray:
-        """The pixels in the slot, float32 [height, width, 4]; they change when the slot is used again."""
-        width, height = size
-        return np.ndarray((height, width, 4), np.float32, self.memory.buf)
-
-    def forget(self) -> None:
-        """Let the slot be used for something else."""
-        if self.pending is not None:
-            self.pending.cancel()
-        self.key = self.pending = None
-
-    def close(self) -> None:
-        """Give the memory back."""
-        with contextlib.suppress(BufferError):  # somebody still looks at the pixels: freed with the last look
-            self.memory.close()
-        with contextlib.suppress(FileNotFoundError):
-            self.memory.unlink()
-
-
-class Asked:
-    """A picture that somebody asked for and does not wait for."""
-
-    def __init__(self, engine: "Engine", request: FrameRequest) -> None:
-        self.request = request
-        self._engine = engine
-        self._done = threading.Event()
-        self._cancelled = False
-        self._pixels: np.ndarray | None = None
-        self._error: ReactiveError | None = None
-        threading.Thread(target=self._run, name="picture", daemon=True).start()
-
-    def _run(self) -> None:
-        try:
-            with self._engine._asking:
-                if not self._cancelled:
-                    self._pixels = self._engine.picture(self.request).copy()
-        except ReactiveError as error:
-            self._error = error
-        finally:
-            self._done.set()
-
-    def ready(self) -> bool:
-        """Whether `pixels` returns or raises at once."""
-        return self._done.is_set()
-
-    def wait(self, seconds: float) -> bool:
-        """Wait up to some seconds; whether it is ready. For scripts and tests."""
-        return self._done.wait(seconds)
-
-    def pixels(self) -> np.ndarray:
-        """The picture, as from `Engine.picture`, in memory of its own.
-
-        Raises
-        ------
-        ReactiveError
-            What was wrong with the request or the engine; that it was cancelled; or that it is not ready yet.
-        """
-        if self._error is not None:
-            raise self._error
-        if self._pixels is None:
-            raise EngineError("The picture was cancelled." if self._cancelled else "The picture is not ready yet.")
-        return self._pixels
-
-    def cancel(self) -> None:
-        """Nobody needs the picture any more."""
-        self._cancelled = True
 
 
 @dataclass
@@ -339,68 +50,105 @@ class Engine:
     log_folder : path, optional
         Where the child's log is written; a temporary folder by default.
     slots : int
-        Pictures that can be under way or in use at once: this one and the look-ahead.
+        Pictures that can be under way or in use at once in `picture`: this one and the look-ahead.
+    settings : Settings
+        Limits and folders; `configure` changes them.
     """
 
     python: str
     device: str = "auto"
     log_folder: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))
     slots: int = 3
+    settings: Settings = field(default_factory=Settings)
     starts: int = field(default=0, init=False)
-    _starting: threading.RLock = field(default_factory=threading.RLock, init=False)
-    _asking: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _lock: threading.RLock = field(default_factory=threading.RLock, init=False)  # of what follows; never held to wait
+    _drawing: threading.RLock = field(default_factory=threading.RLock, init=False)  # held by whoever waits in `picture`
     _closed: bool = field(default=False, init=False)
     _process: Process | None = field(default=None, init=False)
-    _hello: protocol.Hello | None = field(default=None, init=False)
-    _sent: OrderedDict[str, None] = field(default_factory=OrderedDict, init=False)
+    _greeting: Pending | None = field(default=None, init=False)
+    _sent: OrderedDict[str, Pending] = field(default_factory=OrderedDict, init=False)
     _pool: list[Slot] = field(default_factory=list, init=False)
+    _spare: list[shared_memory.SharedMemory] = field(default_factory=list, init=False)
+    _asked: deque[Asked] = field(default_factory=deque, init=False)
 
     # Life of the process
 
     @property
     def running(self) -> bool:
         """Whether the child process is there."""
-        return self._process is not None and self._process.alive
+        process = self._process
+        return process is not None and process.alive
 
     @property
     def pid(self) -> int | None:
         """The child's process number, None while there is no child."""
-        return self._process.pid if self._process is not None and self._process.alive else None
+        process = self._process
+        return process.pid if process is not None and process.alive else None
 
     def start(self) -> protocol.Hello:
-        """Start the child where it does not run, and return what it says of itself.
+        """Start the child where it does not run, wait for it, and return what it says of itself.
 
         Raises
         ------
         EngineError
             The Python cannot be started, lacks a package, or has no such device.
         """
-        with self._starting:
-            return self._hello if self.running and self._hello is not None else self._start()
-
-    def _start(self) -> protocol.Hello:
-        self.stop()
-        if self._closed:
-            raise EngineError("The engine was closed. Try again.")
-        self.starts += 1
-        process = Process(self.python, self.log_folder / f"stylegan_reactive_engine_{os.getpid()}.log")
-        self._process = process  # before it has answered, so that `close` can end it
+        with self._lock:
+            if self._greeting is not None and self._greeting.done and self._greeting.error is not None:
+                self.stop()  # what was wrong may have been mended
+            process = self.launch()
+            greeting = self._greeting
+        assert greeting is not None
         try:
-            answer = process.ask("hello", protocol=protocol.PROTOCOL, device=self.device).result(HELLO_SECONDS)
+            answer = greeting.result(HELLO_SECONDS)
             if not isinstance(answer, dict) or answer.get("protocol") != protocol.PROTOCOL:
                 raise EngineError("The engine belongs to another version of the add-on. Restart Blender.")
-            self._hello = protocol.Hello(**answer)
+            return protocol.Hello(**answer)
         except BaseException:
-            self.stop()
+            with self._lock:
+                if self._process is process:
+                    self.stop()
             raise
-        return self._hello
+
+    def launch(self) -> Process:
+        """The child, started where it does not run, without waiting until it can answer.
+
+        An error of its start, such as a package that is missing, is then the answer to whatever it is asked first.
+
+        Raises
+        ------
+        EngineError
+            The Python cannot be started.
+        """
+        with self._lock:
+            if self._process is not None and self._process.alive:
+                return self._process
+            self.stop()
+            if self._closed:
+                raise EngineError("The engine was closed. Try again.")
+            self.starts += 1
+            process = Process(self.python, self.log_folder / f"stylegan_reactive_engine_{os.getpid()}.log")
+            self._process = process
+            self._greeting = process.ask(
+                "hello", protocol=protocol.PROTOCOL, device=self.device, settings=asdict(self.settings)
+            )
+            return process
+
+    def configure(self, settings: Settings) -> None:
+        """Change limits and folders, at once and for every later start. Does not wait."""
+        with self._lock:
+            if settings != self.settings:
+                self.settings = settings
+                if self._process is not None and self._process.alive:
+                    self._process.ask("settings", settings=asdict(settings))
 
     def stop(self) -> None:
         """End the child and forget what was sent to it; the slots stay."""
-        process, self._process, self._hello = self._process, None, None
-        self._sent.clear()
-        for slot in self._pool:
-            slot.key = slot.pending = None
+        with self._lock:
+            process, self._process, self._greeting = self._process, None, None
+            self._sent.clear()
+            for slot in self._pool:
+                slot.order = None
         if process is not None:
             process.stop()
 
@@ -408,8 +156,13 @@ class Engine:
         """End the child for good and give back the shared memory."""
         self._closed = True
         self.stop()
-        while self._pool:
-            self._pool.pop().close()
+        with self._drawing, self._lock:
+            while self._asked:
+                self._asked.pop().cancel()
+            while self._pool:
+                give_back(self._pool.pop().memory)
+            while self._spare:
+                give_back(self._spare.pop())
 
     def _again_if_it_died(self, action: Callable[[], Any]) -> Any:
         """Run an action; once more, on a fresh engine, where the engine died meanwhile."""
@@ -426,8 +179,7 @@ class Engine:
 
         def once() -> Any:
             self.start()
-            assert self._process is not None
-            pending = self._process.ask(op, **fields)
+            pending = self.launch().ask(op, **fields)
             while not pending.wait(0.1):
                 if progress is not None:
                     try:
@@ -534,8 +286,7 @@ class Engine:
             Its result is ``{"stems": {name: path}}``, or raises `SongError`; it has ``progress`` and ``cancel``.
         """
         self.start()
-        assert self._process is not None
-        return self._process.ask("separate", song=song, folder=folder, model=model, weights=weights, online=online)
+        return self.launch().ask("separate", song=song, folder=folder, model=model, weights=weights, online=online)
 
     # Pictures
 
@@ -554,10 +305,8 @@ class Engine:
         ReactiveError
             What is wrong with the patch, the network, or a file that it names.
         """
-        key = protocol.patch_key(dict(patch))
-        facts = self._call("patch", progress, key=key, patch=dict(patch))
-        self._note_sent(key)
-        return protocol.NetworkFacts.of(facts)
+        key = protocol.patch_key(patch)
+        return protocol.NetworkFacts.of(self._call("patch", progress, key=key, patch=dict(patch)))
 
     def read_patch(self, text: str) -> dict[str, Any]:
         """The text of a patch as plain data of today's version; raises `PatchError` with the line of what is wrong."""
@@ -589,35 +338,35 @@ class Engine:
         uint8 array [n, size, size, 4]
             sRGB with straight alpha, top row first.
         """
-        found = self._call(
-            "thumbnails", progress, checkpoint=checkpoint, label=label, latents=list(latents), size=int(size)
-        )
-        pictures = np.frombuffer(protocol.unpack_bytes(found["pictures"]), np.uint8)
-        return pictures.reshape(len(latents), size, size, 4)
+        tell, pictures = progress or (lambda share, text: None), []
+        for start in range(0, len(latents), THUMBNAILS):  # other pictures are made between two such requests
+            tell(start / len(latents), "Painting thumbnails")
+            some = list(latents[start : start + THUMBNAILS])
+            found = self._call("thumbnails", None, checkpoint=checkpoint, label=label, latents=some, size=int(size))
+            pictures.append(np.frombuffer(protocol.unpack_bytes(found["pictures"]), np.uint8))
+        return np.concatenate([np.zeros(0, np.uint8), *pictures]).reshape(len(latents), size, size, 4)
 
     def unload(self) -> None:
         """Let go of networks and caches, so that their memory is free for others; they come back when needed."""
         if self.running:
             self._call("unload", None)
-            self._sent.clear()
 
     def report(self, seconds: float = 2.0, progress: Progress | None = None) -> protocol.Report:
         """What the engine is and holds, and how fast it paints; `seconds` of a test, 0 for none."""
         return protocol.Report.of(self._call("report", progress, seconds=seconds))
 
-    def ask(self, request: FrameRequest) -> "Asked":
-        """Begin to make a picture, without waiting: for previews. Returns at once, whatever the engine does.
+    def ask(self, request: FrameRequest) -> Asked:
+        """Begin to make a picture, for previews. Returns at once, whatever the engine does, and never raises.
 
-        What was asked for last is made first. Whoever needs a picture no more cancels it.
+        What was asked for last is made first, and after what `picture` waits for. Whoever needs a picture no more
+        cancels it; of too many that nobody fetches the oldest are cancelled.
         """
-        return Asked(self, request)
-
-    def _note_sent(self, key: str) -> None:
-        """Remember which patches the engine holds, in the order in which it lets go of them."""
-        self._sent[key] = None
-        self._sent.move_to_end(key)
-        while len(self._sent) > protocol.KEPT_PATCHES:
-            self._sent.popitem(last=False)
+        asked = Asked(self, request)
+        with self._lock:
+            self._asked.append(asked)
+            while len(self._asked) > MOST_ASKED:
+                self._asked.popleft().cancel()
+        return asked
 
     def picture(self, request: FrameRequest, upcoming: Iterable[FrameRequest] = ()) -> np.ndarray:
         """The picture of a request, while the engine goes on with those that will probably be asked for next.
@@ -639,7 +388,8 @@ class Engine:
         ReactiveError
             What was wrong with the patch, a value, or the engine.
         """
-        return self._again_if_it_died(lambda: self._picture(request, tuple(upcoming)))  # type: ignore[no-any-return]
+        with self._drawing:
+            return self._again_if_it_died(lambda: self._picture(request, tuple(upcoming)))  # type: ignore[no-any-return]
 
     def _picture(self, request: FrameRequest, upcoming: Sequence[FrameRequest]) -> np.ndarray:
         self.start()
@@ -648,72 +398,97 @@ class Engine:
         for slot in self._pool:
             if slot.key not in wanted:
                 slot.forget()
-        slot = self._order(request)
+        slot = self._slot_for(request)
         for guess in ahead:
             try:
-                self._order(guess)
+                self._slot_for(guess)
             except EngineDied:
                 raise
             except ReactiveError:
                 break  # said when its turn comes
-        assert slot.pending is not None
-        if not slot.pending.wait(FRAME_SECONDS):
-            self.stop()
-            raise EngineError(
-                f"The engine took longer than {FRAME_SECONDS / 60:.0f} minutes for one picture and was stopped. "
-                "Choose a smaller network, or another device in the preferences of this add-on."
-            )
-        try:
-            slot.pending.result()
-        except BaseException:
-            slot.forget()
-            raise
-        return slot.picture(request.size)
+        order, end = slot.order, time.monotonic() + FRAME_SECONDS
+        if order is None:  # the engine was stopped by somebody else meanwhile
+            raise EngineDied("The engine was stopped.")
+        while not order.done():
+            if time.monotonic() > end:
+                self.stop()
+                raise EngineError(
+                    f"The engine took longer than {FRAME_SECONDS / 60:.0f} minutes for one picture and was stopped. "
+                    "Choose a smaller network, or another device in the preferences of this add-on."
+                )
+            order.wait(end - time.monotonic())
+        if order.error is not None:
+            slot.order = None
+            raise order.error
+        return order.picture()
 
-    def _order(self, request: FrameRequest) -> Slot:
+    def _slot_for(self, request: FrameRequest) -> Slot:
         """The slot where a picture is, or will be written."""
         for slot in self._pool:
             if slot.key == request.key:
                 return slot
-        slot = self._free_slot(request.size)
-        key = request.patch_key
-        assert self._process is not None
-        if key not in self._sent:
-            self._process.ask("patch", key=key, patch=dict(request.patch)).result(FRAME_SECONDS)
-        self._note_sent(key)
-        slot.pending = self._process.ask(
-            "frame",
-            patch=key,
-            values=dict(request.values),
-            size=list(request.size),
-            fit=request.fit,
-            quality=request.quality,
-            slot=slot.memory.name,
-        )
-        slot.key = request.key
+        slot = self._free_slot(request)
+        slot.order = Order(self, request, slot.memory)
         return slot
 
-    def _free_slot(self, size: Size) -> Slot:
-        """A slot that is large enough and not wanted. The engine works in order, so a late write is overwritten."""
-        needed = size[0] * size[1] * 4 * 4
-        for slot in self._pool:
-            if slot.key is None and slot.memory.size >= needed:
+    def _free_slot(self, request: FrameRequest) -> Slot:
+        """A slot that is large enough and not wanted."""
+        free = [slot for slot in self._pool if slot.order is None]
+        for slot in free:
+            if slot.memory.size >= request.bytes:
                 return slot
-        for index, slot in enumerate(self._pool):
-            if slot.key is None:  # too small
-                self._pool.pop(index).close()
-                break
-        try:
-            memory = reserve(needed)
-        except OSError as fault:
-            raise EngineError(
-                f"There is no shared memory left for a picture of {size[0]} x {size[1]} pixels ({fault.strerror}). "
-                "Close other programs or choose a smaller size."
-            ) from fault
-        self._pool.append(Slot(memory))
+        for slot in free[:1]:  # too small
+            self._pool.remove(slot)
+            self.put_back(slot.memory)
+        self._pool.append(Slot(self.take(request)))
         return self._pool[-1]
+
+    # For orders: see `frames.Kitchen`
+
+    def submit(self, request: FrameRequest, memory: str, *, ahead: bool) -> tuple[Pending, Pending]:
+        with self._lock:
+            process, key = self.launch(), request.patch_key
+            patch = self._sent.get(key)
+            if patch is None or patch.error is not None:
+                patch = process.ask("patch", key=key, patch=dict(request.patch))
+            self._sent[key] = patch
+            self._sent.move_to_end(key)
+            while len(self._sent) > REMEMBERED_PATCHES:
+                self._sent.popitem(last=False)
+            frame = process.ask(
+                "frame",
+                patch=key,
+                values=dict(request.values),
+                size=list(request.size),
+                fit=request.fit,
+                quality=request.quality,
+                slot=memory,
+                ahead=ahead,
+            )
+            return patch, frame
+
+    def forget_patch(self, request: FrameRequest) -> None:
+        with self._lock:
+            self._sent.pop(request.patch_key, None)
+
+    def take(self, request: FrameRequest) -> shared_memory.SharedMemory:
+        with self._lock:
+            for index, memory in enumerate(self._spare):
+                if request.bytes <= memory.size <= 4 * request.bytes:
+                    return self._spare.pop(index)
+        return reserve_for(request)
+
+    def put_back(self, memory: shared_memory.SharedMemory) -> None:
+        with self._lock:
+            self._spare.append(memory)
+            while len(self._spare) > (0 if self._closed else SPARE):
+                give_back(self._spare.pop(0))
 
     def wait_until_idle(self, seconds: float) -> bool:
         """Wait until nothing that was asked for ahead is under way; for measurements and tests."""
         end = time.monotonic() + seconds
-        return all(s.pending is None or s.pending.wait(max(0.0, end - time.monotonic())) for s in self._pool)
+        orders = [slot.order for slot in self._pool if slot.order is not None]
+        for order in orders:
+            while not order.done() and time.monotonic() < end:
+                order.wait(max(0.0, end - time.monotonic()))
+        return all(order.done() for order in orders)

@@ -9,11 +9,12 @@ pixels do not travel here at all but through shared memory. Nothing that is read
 ==========  ===================================================  ==============================================
 op          fields                                               result
 ==========  ===================================================  ==============================================
-hello       protocol, device                                     protocol, versions, device, ...: see `Hello`
+hello       protocol, device, settings                           protocol, versions, device, ...: see `Hello`
+settings    settings: see `Settings`                             none
 patch       key, patch                                           see `NetworkFacts`
 read_patch  text                                                 patch: plain data of today's version
 frame       patch (key), values, size [w, h], fit, quality,      seconds
-            slot (name)
+            slot (name), ahead: nobody waits for it
 thumbnails  checkpoint, label, latents, size                     pictures: base64 of bytes [n, size, size, 4]
 song        song                                                 duration, sample_rate, channels
 analyse     song, fps [n, d], recipes; if wanted: offset,        envelopes, frames, duration, tempo, beats, ...:
@@ -28,7 +29,8 @@ cancel      target (id)                                          none: it is nev
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +40,8 @@ if TYPE_CHECKING:
     import numpy as np  # imported where it is used: the engine can answer the hello on a Python that has nothing
 
 PROTOCOL = 2
-KEPT_PATCHES = 8  # the engine keeps those used last; the client sends an older one again
+KEPT_PATCHES = 8  # the engine keeps those used last; the client sends another one again when it hears `PatchLost`
+LARGEST_SIDE = 16384  # pixels of a picture
 LONGEST_LINE = 256 * 1024 * 1024  # bytes; a line beyond this is a fault, not a message
 
 FITS = ("canvas", "crop", "contain", "stretch")
@@ -50,6 +53,11 @@ QUALITIES = (1.0, 0.5, 0.25)
 
 Message = dict[str, Any]
 
+
+class PatchLost(errors.PatchError):
+    """The engine does not hold the patch of a request (any more)."""
+
+
 _KINDS: dict[str, type[errors.ReactiveError]] = {
     cls.__name__: cls
     for cls in (
@@ -58,8 +66,32 @@ _KINDS: dict[str, type[errors.ReactiveError]] = {
         errors.CheckpointError,
         errors.PatchError,
         errors.EngineError,
+        PatchLost,
     )
 }
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the artist, or the machine, sets.
+
+    Attributes
+    ----------
+    memory : int
+        Bytes that networks and caches may take together; what was used longest ago goes first, and what is in use
+        stays. 0: no limit.
+    cache_folder : str
+        Where analyses of songs, and what takes long to find in a network, are kept for the next start; "": nowhere.
+    cache_bytes : int
+        Of that folder's analyses; the oldest go first.
+    threads : int
+        Of the processor, for one picture; 0: as many as torch thinks right.
+    """
+
+    memory: int = 0
+    cache_folder: str = ""
+    cache_bytes: int = 256 << 20
+    threads: int = 0
 
 
 @dataclass(frozen=True)
@@ -235,9 +267,32 @@ def unpack_bytes(text: str) -> bytes:
     return base64.b64decode(text, validate=True)
 
 
-def patch_key(patch: dict[str, Any]) -> str:
-    """The name of a patch on the pipe: a hash of its content, so that equal patches are sent once."""
-    canonical = json.dumps(patch, sort_keys=True, separators=(",", ":"), allow_nan=False)
+def files_of(value: Any) -> Iterator[str]:
+    """Paths of the files that the plain data of a patch names: its network, latents, masks, weights."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if key in ("checkpoint", "file") and isinstance(item, str):
+                yield item
+            else:
+                yield from files_of(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from files_of(item)
+
+
+def stamp(path: str) -> tuple[str, int, int, int]:
+    """A file's identity for a cache: it changes when the file is replaced. A missing file is left to its reader."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return (path, 0, 0, 0)
+    return (path, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
+
+
+def patch_key(patch: Mapping[str, Any]) -> str:
+    """The name of a patch on the pipe: equal patches, whose files are as they were, are sent once."""
+    files = sorted(stamp(path) for path in set(files_of(patch)) - {"", "builtin"})
+    canonical = json.dumps([dict(patch), files], sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.blake2b(canonical.encode(), digest_size=16).hexdigest()
 
 

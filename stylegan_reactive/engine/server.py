@@ -1,146 +1,331 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The engine: reads requests from its standard input, answers on its standard output, and ends when the input closes.
 
-One thread reads, so that a cancellation or the parent's end is noticed at once; one thread works, in order of arrival.
-Separating stems takes minutes and has a thread of its own, so that pictures are made meanwhile.
+One thread reads, so that a cancellation or the parent's end is noticed at once. Three threads work: one makes pictures
+and holds the networks, one listens to songs, one separates stems, which takes minutes; so pictures are made meanwhile.
 Everything heavy is imported by the hello, whose answer can then say in plain words what is missing.
 """
 
 import contextlib
 import os
-import platform
-import queue
-import sys
 import threading
 import time
 import traceback
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from fractions import Fraction
-from importlib import metadata
-from importlib.util import find_spec
-from multiprocessing import resource_tracker, shared_memory
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ..errors import EngineError, PatchError, ReactiveError
-from . import protocol
+from ..errors import EngineError, ReactiveError
+from . import machine, protocol
+from .lanes import Lane
+from .protocol import Message, Settings, stamp
+from .recent import Recent
 
 if TYPE_CHECKING:
+    from multiprocessing.shared_memory import SharedMemory
+
     import torch
 
     from ..audio import Analysis
-    from ..choreography import Choreographer
     from ..generator import Generator
+    from .painting import HeldPatch, Network
 
-NEEDED = ("numpy", "torch", "scipy", "soundfile", "soxr", "safetensors")
-REPORTED = (*NEEDED, "librosa")
-OLDEST = {"torch": (2, 1), "numpy": (1, 24)}
+KEPT_NETWORKS = 2  # without a limit of memory that says otherwise
+KEPT_SLOTS = 24
+TRIM_EVERY = 64  # pictures between two looks at the memory
+LIMITED = 1 << 20
 
-Kept = TypeVar("Kept")
 Progress = Callable[[float, str], None]
+Result = dict[str, Any]
 
 
 class Cancelled(Exception):
     """The client no longer wants the answer."""
 
 
-class Recent(OrderedDict[Hashable, Any]):
-    """A cache that keeps the few entries used last; its entries depend on their key alone."""
+class Server:
+    """The operations of `protocol`, one method each; what they keep are caches and nothing else."""
 
-    def __init__(self, most: int) -> None:
-        super().__init__()
-        self.most = most
+    def __init__(self) -> None:
+        self.device: torch.device | None = None
+        self.device_name = ""
+        self.versions: dict[str, str] = {}
+        self.settings = Settings()
+        self.refusal: ReactiveError | None = EngineError("The engine was asked something before it was greeted.")
+        self.greeted = threading.Event()
+        self.networks: Recent[tuple[str, int, int, int], Network] = Recent(KEPT_NETWORKS)
+        self.patches: Recent[str, HeldPatch] = Recent(protocol.KEPT_PATCHES)
+        self.analyses: Recent[str, Analysis] = Recent(4)
+        self.slots: Recent[str, SharedMemory] = Recent(KEPT_SLOTS)
+        self.painted = 0
 
-    def get_or_make(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
-        """The entry of a key, made where it is not there."""
-        if key not in self:
-            self[key] = make()
-            while len(self) > self.most:
-                self.popitem(last=False)
-        self.move_to_end(key)
-        return self[key]  # type: ignore[no-any-return]
+    # Life
 
-
-def attach(name: str) -> shared_memory.SharedMemory:
-    """Open the client's shared memory without becoming responsible for its end.
-
-    Before Python 3.13 attaching also registers the block with this process's resource tracker, which would remove it
-    from under Blender when the engine stops (CPython issue 82300).
-    """
-    if sys.version_info >= (3, 13):
-        return shared_memory.SharedMemory(name=name, track=False)
-    register = resource_tracker.register
-    resource_tracker.register = lambda *_: None
-    try:
-        return shared_memory.SharedMemory(name=name)
-    finally:
-        resource_tracker.register = register
-
-
-def stamp(path: str) -> tuple[str, int, int]:
-    """A file's identity for a cache: it changes when the file is replaced. A missing file is left to its reader."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return (path, 0, 0)
-    return (path, status.st_mtime_ns, status.st_size)
-
-
-def check_packages() -> dict[str, str]:
-    """Versions of what the engine needs; raises `EngineError` that names what is missing or too old."""
-    versions = {}
-    for name in REPORTED:
+    def hello(self, message: Message, progress: Progress) -> Result:
+        """Check the packages, load torch, choose the device. What is wrong here is the answer to all that follows."""
         try:
-            versions[name] = metadata.version(name) if find_spec(name) else ""
-        except metadata.PackageNotFoundError:
-            versions[name] = ""
-    missing = [name for name in NEEDED if not versions[name]]
-    if missing:
-        raise EngineError(
-            f"The engine's Python, {sys.executable}, has no {' and no '.join(missing)}. Install "
-            f"{'it' if len(missing) == 1 else 'them'} there, or choose another in the preferences of this add-on."
+            if message["protocol"] != protocol.PROTOCOL:
+                raise EngineError("This engine belongs to another version of the add-on. Restart Blender.")
+            self.versions = machine.versions()
+            machine.check_packages(self.versions)
+            progress(0.0, "Loading torch")
+            from ..generator import keep_freed_memory
+
+            keep_freed_memory()  # pictures are all this process makes, and fresh memory for each costs half their time
+            self.device, self.device_name = machine.choose_device(message.get("device", "auto"))
+            self.settings_(message, progress)
+        except ReactiveError as error:
+            self.refusal = error
+            raise
+        else:
+            self.refusal = None
+        finally:
+            self.greeted.set()
+        return {
+            "protocol": protocol.PROTOCOL,
+            "versions": self.versions,
+            "device": str(self.device),
+            "device_name": self.device_name,
+            "pid": os.getpid(),
+        }
+
+    def settings_(self, message: Message, progress: Progress) -> Result:
+        """Take over limits and folders."""
+        import torch
+
+        self.settings = Settings(**message["settings"])
+        if self.settings.threads:
+            torch.set_num_threads(self.settings.threads)
+        self.networks.most = LIMITED if self.settings.memory else KEPT_NETWORKS
+        self.trim()
+        return {}
+
+    # Networks and pictures
+
+    def network(self, checkpoint: str) -> "Network":
+        """The network of a file, loaded where it is not there or was replaced."""
+        from ..generator import builtin_checkpoint, load_generator, prepare
+        from .painting import Network
+
+        def load() -> Network:
+            generator = load_generator(path, device=str(self.device), cache_folder=self.settings.cache_folder or None)
+            prepare(generator)
+            return Network(generator)
+
+        path = str(builtin_checkpoint()) if checkpoint == "builtin" else checkpoint
+        key = stamp(path)
+        for other, _ in self.networks.items():  # the same file as it was before: nobody can ask for that any more
+            if other[0] == path and other != key:
+                self.networks.drop(other)
+        return self.networks.get_or_make(key, load)
+
+    def patch(self, message: Message, progress: Progress) -> Result:
+        """Check a patch, load its network and its files, and keep it under its key."""
+        from ..choreography import Patch
+        from .painting import HeldPatch
+
+        patch = Patch.from_json(message["patch"])
+        progress(0.0, "Loading the network")
+        network = self.network(patch.checkpoint)
+        progress(0.5, "Loading what the layers need")
+        held = self.patches.get_or_make(message["key"], lambda: HeldPatch(patch, network))
+        notes = held.on(None).notes
+        self.trim()
+        return asdict(facts_of(network.generator, notes))
+
+    def read_patch(self, message: Message, progress: Progress) -> Result:
+        """Read the text of a patch: checked, and as plain data of today's version."""
+        from ..choreography import Patch
+
+        return {"patch": Patch.from_json(message["text"]).to_plain()}
+
+    def frame(self, message: Message, progress: Progress) -> Result:
+        """Make one picture and write it into the slot."""
+        import torch
+
+        from .painting import paint
+        from .pixels import to_blender
+
+        began = time.perf_counter()
+        held = self.patches.get(message["patch"])
+        if held is None:
+            raise protocol.PatchLost("The engine does not hold this mapping.")
+        width, height = message["size"]
+        slot = self.slots.get_or_make(message["slot"], lambda: machine.attach(message["slot"]))
+        with torch.inference_mode():
+            picture = paint(held, message["values"], (width, height), message["fit"], message["quality"])
+            target = torch.frombuffer(slot.buf, dtype=torch.float32, count=width * height * 4)
+            target.view(height, width, 4).copy_(to_blender(picture, (width, height), message["fit"]))
+            del target  # the slot cannot be closed while a tensor looks into it
+        self.painted += 1
+        if self.painted % TRIM_EVERY == 0:
+            self.trim()
+        return {"seconds": time.perf_counter() - began}
+
+    def thumbnails(self, message: Message, progress: Progress) -> Result:
+        """Small pictures of latents, each as a latent layer over the whole network would show it."""
+        from .painting import thumbnails
+
+        network = self.network(message["checkpoint"])
+        return {
+            "pictures": protocol.pack_bytes(thumbnails(network, message["label"], message["latents"], message["size"]))
+        }
+
+    # Songs
+
+    def song(self, message: Message, progress: Progress) -> Result:
+        """Look at a song without listening to it: how long it lasts."""
+        from ..audio.decode import SongReader
+
+        with SongReader(message["song"]) as reader:
+            return {
+                "duration": reader.expected_samples / reader.rate,
+                "sample_rate": reader.rate,
+                "channels": reader.channels,
+            }
+
+    def analyse(self, message: Message, progress: Progress) -> Result:
+        """Listen to a song, where that was not done before, and bake the recipes that are asked for."""
+        from ..audio import DEFAULT_FEATURES, Recipe, analyse, bake, features_of
+        from . import songs
+        from .knowledge import Knowledge
+
+        song, fps, knowledge = message["song"], Fraction(*message["fps"]), Knowledge.of(message)
+        recipes = [Recipe.from_dict(recipe) for recipe in message["recipes"]]
+        asked = features_of(recipes)
+        key = songs.song_key(song, fps, knowledge)
+        folder = Path(self.settings.cache_folder, "songs") if self.settings.cache_folder else None
+
+        def listen(features: Iterable[str]) -> "Analysis":
+            return analyse(song, fps, features, **knowledge.arguments(), progress=progress)
+
+        analysis = self.analyses.get(key) or (songs.load(folder, key) if folder else None)
+        missing = songs.features_missing(analysis, asked)
+        if analysis is None or missing:
+            if analysis is None:
+                analysis = listen(dict.fromkeys((*DEFAULT_FEATURES, *asked)))
+            else:
+                analysis = analysis.with_features_of(listen(missing))
+            if folder:
+                songs.save(analysis, folder, key, self.settings.cache_bytes)
+        self.analyses.put(key, analysis)
+        return {
+            "envelopes": {recipe.name: protocol.pack(bake(analysis, recipe)) for recipe in recipes},
+            "frames": analysis.frames,
+            "duration": analysis.duration,
+            "tempo": float(analysis.tempo),
+            "beats": [float(beat) for beat in analysis.beats],
+            "downbeats": [float(beat) for beat in analysis.downbeats],
+            "beats_per_bar": int(analysis.beats_per_bar),
+            "beat_confidence": float(analysis.beat_confidence),
+            "bar_confidence": float(analysis.bar_confidence),
+            "sections": [[float(part.start), float(part.end), part.label] for part in analysis.sections],
+            "loudness": None if analysis.loudness is None else float(analysis.loudness),
+        }
+
+    def separate(self, message: Message, progress: Progress) -> Result:
+        """Make stems of a song by a network, or find those of an earlier time. Touches nothing that the others keep."""
+        from ..audio.neural import separate
+
+        assert self.device is not None
+        stems = separate(
+            message["song"],
+            message["folder"],
+            model=message["model"],
+            weights=message["weights"] or None,
+            online=bool(message["online"]),
+            device=str(self.device),
+            progress=progress,
         )
-    for name, oldest in OLDEST.items():
-        found = tuple(int("".join(filter(str.isdigit, part)) or 0) for part in versions[name].split(".")[:2])
-        if found < oldest:
-            raise EngineError(
-                f"The engine's Python, {sys.executable}, has {name} {versions[name]}, but "
-                f"{'.'.join(map(str, oldest))} or later is needed. Update it there with pip."
+        return {"stems": {name: str(path) for name, path in stems.items()}}
+
+    # Memory
+
+    def unload(self, message: Message, progress: Progress) -> Result:
+        """Give back networks and caches."""
+        for cache in (self.patches, self.networks, self.analyses, self.slots):
+            cache.clear()
+        machine.give_back_freed_memory()
+        return {}
+
+    def trim(self) -> None:
+        """Let go of what was used longest ago until the limit is kept: patches, then songs, then networks.
+
+        What was used last stays, whatever it takes.
+        """
+        if not self.settings.memory or self.held() <= self.settings.memory:
+            return
+        for forget in (self.patches.drop_oldest, self.analyses.drop_oldest, self.drop_oldest_network):
+            while forget():
+                if self.held() <= self.settings.memory:
+                    machine.give_back_freed_memory()
+                    return
+        machine.give_back_freed_memory()
+
+    def drop_oldest_network(self) -> bool:
+        """Forget the network that was used longest ago, and the patches for it; False where there is but one."""
+        if not self.networks.drop_oldest():
+            return False
+        kept = [network for _, network in self.networks.items()]
+        for key, held in self.patches.items():
+            if held.network not in kept:
+                self.patches.drop(key)
+        return True
+
+    def held(self) -> int:
+        """Bytes of networks and caches."""
+        return sum(size for _, size in self.network_bytes()) + sum(self.cache_bytes().values())
+
+    def network_bytes(self) -> tuple[tuple[str, int], ...]:
+        """Each network that is loaded, by its file."""
+        return tuple((key[0], machine.held_bytes(network)) for key, network in self.networks.items())
+
+    def cache_bytes(self) -> dict[str, int]:
+        """All else that is kept."""
+        return {
+            "patches": sum(machine.held_bytes(held, held.network.generator) for _, held in self.patches.items()),
+            "songs": sum(machine.held_bytes(analysis) for _, analysis in self.analyses.items()),
+        }
+
+    def report(self, message: Message, progress: Progress) -> Result:
+        """What the engine is and holds, and how fast it is."""
+        import torch
+
+        speed = 0.0
+        if message["seconds"]:
+            progress(0.0, "Loading the network")
+            generator = self.network("builtin").generator
+            ws = generator.w_avg.expand(1, generator.num_ws, -1)
+            with torch.inference_mode():
+                generator.synthesis(ws)  # the first one prepares
+                began, pictures = time.perf_counter(), 0
+                while (taken := time.perf_counter() - began) < message["seconds"] or not pictures:
+                    progress(min(1.0, taken / message["seconds"]), "Painting test pictures")
+                    generator.synthesis(ws).sum().item()  # waits for a graphics card, too
+                    pictures += 1
+            speed = pictures / taken
+        return asdict(
+            protocol.Report(
+                device=str(self.device),
+                device_name=self.device_name,
+                versions=self.versions,
+                resident=machine.resident_bytes(),
+                device_memory=machine.device_bytes(),
+                limit=self.settings.memory,
+                networks=self.network_bytes(),
+                caches=self.cache_bytes(),
+                pictures_per_second=speed,
             )
-    return versions
-
-
-def choose_device(wanted: str) -> tuple["torch.device", str]:
-    """The torch device for ``auto``, ``cpu``, ``cuda`` or ``mps``, and its name for people."""
-    import torch
-
-    there = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    kind = next(kind for kind, found in there.items() if found) if wanted == "auto" else wanted
-    if not there.get(kind, False):
-        raise EngineError(
-            f"The engine found no device of the kind {wanted!r} on this machine. "
-            "Choose Automatic or CPU in the preferences of this add-on."
         )
-    names = {"cuda": lambda: torch.cuda.get_device_name(), "mps": lambda: "Apple GPU", "cpu": platform.processor}
-    return torch.device(kind), names[kind]() or kind.upper()
 
-
-def is_out_of_memory(fault: BaseException) -> bool:
-    """Whether something failed for want of memory; torch says so of a CPU by the text of a RuntimeError alone."""
-    torch = sys.modules.get("torch")
-    on_device = torch is not None and isinstance(fault, torch.OutOfMemoryError)
-    return isinstance(fault, MemoryError) or on_device or "not enough memory" in str(fault)
-
-
-def size_of(generator: "Generator") -> int:
-    """Bytes of a network's weights and constants."""
-    tensors = (*generator.parameters(), *generator.buffers())
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    def make_room(self) -> None:
+        """Memory has run out: keep what was used last, and give back the rest."""
+        for forget in (self.patches.drop_oldest, self.analyses.drop_oldest, self.drop_oldest_network):
+            while forget():
+                pass
+        machine.give_back_freed_memory()
 
 
 def facts_of(generator: "Generator", notes: Iterable[str]) -> protocol.NetworkFacts:
@@ -165,275 +350,115 @@ def facts_of(generator: "Generator", notes: Iterable[str]) -> protocol.NetworkFa
     )
 
 
-class Server:
-    """The operations of `protocol`, one method each; what they keep are caches and nothing else."""
-
-    def __init__(self) -> None:
-        self.device: torch.device | None = None
-        self.device_name = ""
-        self.generators = Recent(2)
-        self.choreographers = Recent(protocol.KEPT_PATCHES)
-        self.analyses = Recent(2)
-        self.slots = Recent(8)
-
-    def hello(self, message: dict[str, Any], progress: Progress) -> dict[str, Any]:
-        """Check the packages, load torch and choose the device."""
-        if message["protocol"] != protocol.PROTOCOL:
-            raise EngineError("This engine belongs to another version of the add-on. Restart Blender.")
-        versions = check_packages()
-        progress(0.0, "Loading torch")
-        from ..generator import keep_freed_memory
-
-        keep_freed_memory()  # pictures are all this process makes, and fresh memory for each costs half their time
-        self.device, self.device_name = choose_device(message.get("device", "auto"))
-        return {
-            "protocol": protocol.PROTOCOL,
-            "versions": {"python": platform.python_version(), **versions},
-            "device": str(self.device),
-            "device_name": self.device_name,
-            "pid": os.getpid(),
-        }
-
-    def network(self, checkpoint: str) -> "Generator":
-        """The network of a file, loaded where it is not there or was replaced."""
-        from ..generator import Generator, builtin_checkpoint, load_generator, prepare
-
-        def load() -> Generator:
-            generator = load_generator(path, device=str(self.device))
-            prepare(generator)
-            return generator
-
-        path = str(builtin_checkpoint()) if checkpoint == "builtin" else checkpoint
-        return self.generators.get_or_make(stamp(path), load)
-
-    def patch(self, message: dict[str, Any], progress: Progress) -> dict[str, Any]:
-        """Check a patch, load its network, and keep both under the patch's key."""
-        from ..choreography import Choreographer, Patch
-
-        patch = Patch.from_json(message["patch"])
-        progress(0.0, "Loading the network")
-        generator = self.network(patch.checkpoint)
-        choreographer = self.choreographers.get_or_make(message["key"], lambda: Choreographer(patch, generator))
-        return asdict(facts_of(generator, getattr(choreographer, "notes", ())))
-
-    def read_patch(self, message: dict[str, Any], progress: Progress) -> dict[str, Any]:
-        """Read the text of a patch: checked, and as plain data of today's version."""
-        from ..choreography import Patch
-
-        return {"patch": Patch.from_json(message["text"]).to_plain()}
-
-    def frame(self, message: dict[str, Any], progress: Progress) -> dict[str, Any]:
-        """Make one picture and write it into the slot."""
-        import torch
-
-        from .pixels import to_blender
-
-        began = time.perf_counter()
-        if message["patch"] not in self.choreographers:
-            raise PatchError("The engine no longer holds this mapping.")
-        self.choreographers.move_to_end(message["patch"])  # the client counts on this order of use
-        choreographer: Choreographer = self.choreographers[message["patch"]]
-        width, height = message["size"]
-        slot = self.slots.get_or_make(message["slot"], lambda: attach(message["slot"]))
-        with torch.inference_mode():
-            inputs = choreographer.inputs(message["values"])
-            picture = choreographer.generator.synthesis(inputs.ws, noise=inputs.noise)
-            if not bool(torch.isfinite(picture).all()):
-                raise ReactiveError(
-                    "The network's picture has values that are not numbers. A gain or an amplitude may be far too high."
-                )
-            target = torch.frombuffer(slot.buf, dtype=torch.float32, count=width * height * 4)
-            fit = "crop" if message["fit"] == "canvas" else message["fit"]
-            target.view(height, width, 4).copy_(to_blender(picture, (width, height), fit))
-            del target  # the slot cannot be closed while a tensor looks into it
-        return {"seconds": time.perf_counter() - began}
-
-    def thumbnails(self, message: dict[str, Any], progress: Progress) -> dict[str, Any]:
-        """Small pictures of latents, each as a latent layer over the whole network would show it."""
-        import torch
-
-        from ..choreography import Choreographer, Patch, StaticLatent
-        from .pixels import fitted
-
-        generator, side, pictures = self.network(message["checkpoint"]), int(message["size"]), []
-        for number, latent in enumerate(message["latents"]):
-            progress(number / len(message["latents"]), "Painting thumbnails")
-            source = {"kind": StaticLatent.kind, "latents": [latent]}
-            plain = {"version": 2, "label": message["label"], "latent_layers": [{"name": "", "source": source}]}
-            inputs = Choreographer(Patch.from_json(plain), generator).inputs({})
-            with torch.inference_mode():
-                small = fitted(generator.synthesis(inputs.ws, noise=inputs.noise), (side, side), "crop")[0]
-                display = ((small + 1) / 2).clamp(0, 1)
-                alpha = display[-1:] if len(display) in (2, 4) else torch.ones_like(display[:1])
-                color = display[:3] if len(display) >= 3 else display[:1].expand(3, -1, -1)
-                pictures.append((torch.cat((color, alpha)) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu())
-        return {"pictures": protocol.pack_bytes(torch.stack(pictures).numpy().tobytes()) if pictures else ""}
-
-    def unload(self, message: dict[str, Any], progress: Progress) -> dict[str, Any]:
-        """Give back networks and caches."""
-        import gc
-
-        self.generators.clear()
-        self.choreographers.clear()
-        self.analyses.clear()
-        gc.collect()
-        return {}
-
-    def report(self, message: dict[str, Any], progress: Progress) -> dict[str, Any]:
-        """What the engine is and holds, and how fast it is."""
-        import torch
-
-        speed = 0.0
-        if message["seconds"]:
-            generator = self.network("builtin")
-            ws, began, pictures = generator.w_avg.expand(1, generator.num_ws, -1), time.perf_counter(), 0
-            with torch.inference_mode():
-                while time.perf_counter() - began < message["seconds"]:
-                    progress((time.perf_counter() - began) / message["seconds"], "Painting test pictures")
-                    generator.synthesis(ws)
-                    pictures += 1
-            speed = pictures / (time.perf_counter() - began)
-        networks = tuple((str(key[0]), size_of(generator)) for key, generator in self.generators.items())  # type: ignore[index]
-        return asdict(
-            protocol.Report(str(self.device), self.device_name, check_packages(), 0, 0, 0, networks, {}, speed)
-        )
-
-    def song(self, message: dict[str, Any], progress: Progress) -> dict[str, Any]:
-        """Look at a song without listening to it: how long it lasts."""
-        from ..audio.decode import SongReader
-
-        with SongReader(message["song"]) as reader:
-            return {
-                "duration": reader.expected_samples / reader.rate,
-                "sample_rate": reader.rate,
-                "channels": reader.channels,
-            }
-
-    def analyse(self, message: dict[str, Any], progress: Progress) -> dict[str, Any]:
-        """Listen to a song and bake the recipes that are asked for."""
-        from ..audio import DEFAULT_FEATURES, Recipe, analyse, bake, features_of
-        from .knowledge import Knowledge
-
-        song, fps, knowledge = message["song"], Fraction(*message["fps"]), Knowledge.of(message)
-        recipes = [Recipe.from_dict(recipe) for recipe in message["recipes"]]
-        asked = features_of(recipes)
-        key = (*stamp(song), fps, knowledge, tuple(stamp(path) for _, path in knowledge.stems))
-
-        def listen(features: Iterable[str]) -> "Analysis":
-            return analyse(song, fps, features, **knowledge.arguments(), progress=progress)
-
-        analysis = self.analyses.get_or_make(key, lambda: listen(dict.fromkeys((*DEFAULT_FEATURES, *asked))))
-        if missing := [feature for feature in asked if feature not in analysis.features]:
-            analysis = analysis.with_features_of(listen(missing))
-            self.analyses[key] = analysis
-        return {
-            "envelopes": {recipe.name: protocol.pack(bake(analysis, recipe)) for recipe in recipes},
-            "frames": analysis.frames,
-            "duration": analysis.duration,
-            "tempo": float(analysis.tempo),
-            "beats": [float(beat) for beat in analysis.beats],
-            "downbeats": [float(beat) for beat in analysis.downbeats],
-            "beats_per_bar": int(analysis.beats_per_bar),
-            "beat_confidence": float(analysis.beat_confidence),
-            "bar_confidence": float(analysis.bar_confidence),
-            "sections": [[float(part.start), float(part.end), part.label] for part in analysis.sections],
-            "loudness": None if analysis.loudness is None else float(analysis.loudness),
-        }
-
-    def separate(self, message: dict[str, Any], progress: Progress) -> dict[str, Any]:
-        """Make stems of a song by a network, or find those of an earlier time. Touches nothing that the others keep."""
-        from ..audio.neural import separate
-
-        assert self.device is not None
-        stems = separate(
-            message["song"],
-            message["folder"],
-            model=message["model"],
-            weights=message["weights"] or None,
-            online=bool(message["online"]),
-            device=str(self.device),
-            progress=progress,
-        )
-        return {"stems": {name: str(path) for name, path in stems.items()}}
+PICTURES = ("hello", "settings", "patch", "read_patch", "frame", "thumbnails", "unload", "report")
+SONGS = ("song", "analyse")
+STEMS = ("separate",)
+NO_MEMORY = "There is not enough memory. Close other programs, or choose a smaller size or network."
 
 
-OPERATIONS = (
-    "hello",
-    "patch",
-    "read_patch",
-    "frame",
-    "thumbnails",
-    "song",
-    "analyse",
-    "separate",
-    "unload",
-    "report",
-)
+class Desk:
+    """Takes requests from the client to the threads that work, and answers back."""
+
+    def __init__(self, sink: BinaryIO) -> None:
+        self.server = Server()
+        self.lanes = {names: Lane() for names in (PICTURES, SONGS, STEMS)}
+        self.cancelled: set[int] = set()
+        self._sink = sink
+        self._writing = threading.Lock()
+
+    def receive(self, message: Message) -> None:
+        """Hand a request to its thread, or take one back."""
+        if message.get("op") == "cancel":
+            self.cancel(int(message["target"]))
+            return
+        for names, lane in self.lanes.items():
+            if message.get("op") in names:
+                lane.put(message)
+                return
+        error = EngineError(f"The engine does not know the request {message.get('op')!r}. Restart Blender.")
+        self.send({"id": message["id"], "error": protocol.error_fields(error)})
+
+    def cancel(self, number: int) -> None:
+        """Nobody wants an answer any more: what was not begun never is."""
+        for lane in self.lanes.values():
+            dropped = lane.drop(number)
+            if dropped is None:
+                self.cancelled.add(number)
+            elif dropped:
+                self.send({"id": number, "error": CANCELLED})
+
+    def send(self, message: Message) -> None:
+        """Write one line."""
+        line = protocol.encode(message)
+        with self._writing:
+            self._sink.write(line)
+            self._sink.flush()
+
+    def work(self, lane: Lane) -> None:
+        """Answer the requests of a lane, for ever."""
+        while True:
+            self.send(self.answer(lane.take()))
+
+    def answer(self, message: Message) -> Message:
+        """Do what a request asks for."""
+        number = message["id"]
+
+        def progress(fraction: float, text: str) -> None:
+            if number in self.cancelled:
+                raise Cancelled
+            self.send({"id": number, "progress": float(fraction), "text": text})
+
+        try:
+            return {"id": number, "result": self.result(message, progress)}
+        except Cancelled:
+            return {"id": number, "error": CANCELLED}
+        except ReactiveError as error:
+            return {"id": number, "error": protocol.error_fields(error)}
+        except Exception as fault:
+            if machine.is_out_of_memory(fault):
+                return {"id": number, "error": protocol.error_fields(EngineError(NO_MEMORY))}
+            traceback.print_exc()
+            own = EngineError(
+                f"The engine met a fault of its own ({type(fault).__name__}: {fault}). Its log says more."
+            )
+            return {"id": number, "error": protocol.error_fields(own)}
+        finally:
+            self.cancelled.discard(number)
+
+    def result(self, message: Message, progress: Progress) -> Result:
+        """Call the operation; a picture for which memory has run out is tried once more with more room."""
+        server, op = self.server, message["op"]
+        if op != "hello":
+            server.greeted.wait()
+            if server.refusal is not None:
+                raise server.refusal
+        operation = getattr(server, "settings_" if op == "settings" else op)
+        try:
+            return operation(message, progress)  # type: ignore[no-any-return]
+        except Exception as fault:
+            if op not in ("patch", "frame", "thumbnails") or not machine.is_out_of_memory(fault):
+                raise
+        server.make_room()  # outside of the handler, whose traceback would hold on to the memory
+        return operation(message, progress)  # type: ignore[no-any-return]
+
+
+CANCELLED = protocol.error_fields(EngineError("Cancelled."))
 
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:
     """Answer requests from `source` on `sink` until `source` ends; then the process ends too."""
-    waiting: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-    separations: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-    writing = threading.Lock()
-    cancelled: set[int] = set()
-    server = Server()
+    desk = Desk(sink)
 
     def read() -> None:
         with contextlib.suppress(Exception):
             while line := source.readline(protocol.LONGEST_LINE):
-                message = protocol.decode(line)
-                if message.get("op") == "cancel":
-                    cancelled.add(int(message["target"]))
-                else:
-                    (separations if message.get("op") == "separate" else waiting).put(message)
+                desk.receive(protocol.decode(line))
         os._exit(0)  # the parent is gone, or talks nonsense: nobody waits for what is being computed
 
-    def send(message: dict[str, Any]) -> None:
-        line = protocol.encode(message)
-        with writing:
-            sink.write(line)
-            sink.flush()
-
-    def answer(message: dict[str, Any]) -> dict[str, Any]:
-        number = message["id"]
-
-        def progress(fraction: float, text: str) -> None:
-            if number in cancelled:
-                raise Cancelled
-            send({"id": number, "progress": float(fraction), "text": text})
-
-        try:
-            if number in cancelled:
-                raise Cancelled
-            if message.get("op") not in OPERATIONS:
-                raise EngineError(f"The engine does not know the request {message.get('op')!r}. Restart Blender.")
-            return {"id": number, "result": getattr(server, message["op"])(message, progress)}
-        except Cancelled:
-            return {"id": number, "error": {"kind": "EngineError", "message": "Cancelled."}}
-        except ReactiveError as error:
-            return {"id": number, "error": protocol.error_fields(error)}
-        except Exception as fault:
-            if not is_out_of_memory(fault):
-                traceback.print_exc()
-                own = EngineError(
-                    f"The engine met a fault of its own ({type(fault).__name__}: {fault}). Its log says more."
-                )
-                return {"id": number, "error": protocol.error_fields(own)}
-            short = EngineError(
-                "There is not enough memory. Close other programs, or choose a smaller size or network."
-            )
-            return {"id": number, "error": protocol.error_fields(short)}
-        finally:
-            cancelled.discard(number)
-
-    def work(requests: queue.SimpleQueue[dict[str, Any]]) -> None:
-        while True:
-            send(answer(requests.get()))
-
     threading.Thread(target=read, name="requests", daemon=True).start()
-    threading.Thread(target=work, args=(separations,), name="separations", daemon=True).start()
-    work(waiting)
+    for names in (SONGS, STEMS):
+        threading.Thread(target=desk.work, args=(desk.lanes[names],), name=names[-1], daemon=True).start()
+    desk.work(desk.lanes[PICTURES])
 
 
 def main() -> None:

@@ -32,7 +32,7 @@ class Rule:
 BLENDER = {"bpy", "bpy_extras", "mathutils", "gpu", "gpu_extras", "aud"}
 SOUND = {"numpy", "scipy", "librosa", "soundfile", "soxr", "numba"}
 # The side of the engine that Blender's process loads, and the side that holds torch.
-ENGINE_FRONT = ("engine", "engine.client", "engine.protocol")
+ENGINE_FRONT = ("engine", "engine.client", "engine.frames", "engine.process", "engine.protocol")
 
 # The first rule whose pattern fits a file is the one that counts.
 RULES = (

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What was heard in songs, kept on disk by what the songs contain: a second look at one takes no time.
+
+Only raw features are kept, so a change of an envelope's post-processing needs no listening. Files are named by a hash
+of all that they depend on: the song's bytes, those of its stems, the frame rate, the artist's knowledge, and the code
+that listens. They are written beside their place and then moved there; one that is damaged is made again.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Iterable
+from dataclasses import asdict
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from .. import audio
+from ..audio import Analysis, Section
+from .knowledge import Knowledge
+from .protocol import stamp
+
+SUFFIX = ".analysis.npz"
+FORMAT = 1
+LISTS = ("beats", "downbeats")
+NUMBERS = ("tempo", "duration", "frames", "beats_per_bar", "beat_confidence", "bar_confidence", "loudness")
+
+
+def song_key(song: str, fps: Fraction, knowledge: Knowledge) -> str:
+    """Equal for songs in which the same is heard, wherever they lie and whatever they are called."""
+    files = {"": content_hash(stamp(song)), **{name: content_hash(stamp(path)) for name, path in knowledge.stems}}
+    known = {name: value for name, value in asdict(knowledge).items() if name != "stems"}
+    about = [FORMAT, listener_hash(), [fps.numerator, fps.denominator], known, files]
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+
+
+@lru_cache(maxsize=64)
+def content_hash(identity: tuple[str, int, int, int]) -> str:
+    """Hash of a file's bytes; "" for one that cannot be read, which its reader will say. Found once for each stamp."""
+    try:
+        with open(identity[0], "rb") as file:
+            return hashlib.file_digest(file, "blake2b").hexdigest()
+    except OSError:
+        return ""
+
+
+@lru_cache(maxsize=1)
+def listener_hash() -> str:
+    """Hash of the code that listens: another version may hear something else."""
+    digest = hashlib.blake2b()
+    for path in sorted(Path(audio.__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def save(analysis: Analysis, folder: Path, key: str, limit: int) -> None:
+    """Keep an analysis, and remove the oldest ones beyond `limit` bytes. That it cannot be written is no error."""
+    head = {name: getattr(analysis, name) for name in NUMBERS}
+    head["fps"] = [analysis.fps.numerator, analysis.fps.denominator]
+    head["sections"] = [[part.start, part.end, part.label] for part in analysis.sections]
+    arrays = {f"feature {name}": values for name, values in analysis.features.items()}
+    arrays |= {name: getattr(analysis, name) for name in LISTS}
+    path = folder / f"{key}{SUFFIX}"
+    beside = folder / f"{key}.{os.getpid()}.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with beside.open("wb") as file:
+                np.savez(file, **arrays, head=np.array(json.dumps(head, default=lambda number: number.item())))
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+        prune(folder, limit, path)
+    except OSError:
+        return
+
+
+def prune(folder: Path, limit: int, newest: Path) -> None:
+    """Remove the analyses that were used longest ago until the others fit; never the newest."""
+    files = []
+    for path in folder.glob(f"*{SUFFIX}"):
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            files.append((path == newest, status.st_mtime_ns, status.st_size, path))
+    left = sum(size for _, _, size, _ in files)
+    for is_newest, _, size, path in sorted(files):
+        if left <= limit or is_newest:
+            return
+        with contextlib.suppress(OSError):
+            path.unlink()
+            left -= size
+
+
+def load(folder: Path, key: str) -> Analysis | None:
+    """The analysis of a key; None where there is none, or its file is damaged. It counts as used now."""
+    path = folder / f"{key}{SUFFIX}"
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            head = json.loads(str(file["head"]))
+            features = {name.removeprefix("feature "): file[name] for name in file.files if name.startswith("feature ")}
+            analysis = Analysis(
+                features=MappingProxyType(features),
+                **{name: file[name] for name in LISTS},
+                **{name: head[name] for name in NUMBERS},
+                fps=Fraction(*head["fps"]),
+                sections=tuple(Section(start, end, label) for start, end, label in head["sections"]),
+            )
+        os.utime(path)
+        return analysis
+    except (OSError, ValueError, KeyError, TypeError, EOFError, ZeroDivisionError, zipfile.BadZipFile):
+        return None
+
+
+def features_missing(analysis: Analysis | None, asked: Iterable[str]) -> list[str]:
+    """Which features have not been listened for yet."""
+    there: Any = {} if analysis is None else analysis.features
+    return [feature for feature in asked if feature not in there]
