@@ -3,13 +3,27 @@
 
 import bpy
 
-from . import envelope_operators, operators, panels, picture, picture_operators, preferences, preview, properties
+from . import (
+    envelope_operators,
+    layer_operators,
+    list_operators,
+    mask_images,
+    operators,
+    panels,
+    picture,
+    picture_operators,
+    preferences,
+    preview,
+    properties,
+)
 from .session import session
 
 _CLASSES = (
     *preferences.CLASSES,
     *operators.CLASSES,
     *envelope_operators.CLASSES,
+    *list_operators.CLASSES,
+    *layer_operators.CLASSES,
     *picture_operators.CLASSES,
     *panels.CLASSES,
 )
@@ -21,6 +35,7 @@ def register() -> None:
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
     picture.register()
+    mask_images.register()
     preview.register()
 
 
@@ -28,6 +43,7 @@ def unregister() -> None:
     """Remove everything from Blender and stop the engine."""
     preview.unregister()
     session.close()
+    mask_images.unregister()
     picture.unregister()
     for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)

@@ -3,21 +3,18 @@
 
 import contextlib
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.props import EnumProperty, IntProperty, StringProperty
 
 from ..engine.protocol import Hello
 from ..errors import ReactiveError
 from .bake import missing_envelopes
-from .curves import rename_paths
 from .film import film_steps
-from .patches import LAYERS, NOISE, apply_patch, preset_names, read_preset
+from .network import read_network_steps
 from .picture import watch
-from .properties import INDEX_OF, settings_of
+from .properties import settings_of
 from .session import Notice, session
 from .set_up import BUILTIN_SONG, set_up_steps
 from .steps import Step, Steps, finish, in_background, scene_again
@@ -274,81 +271,20 @@ class SGR_OT_test_engine(LongOperator, bpy.types.Operator):
         self.report({"INFO"}, f"The engine works on {result.device_name} ({result.device}): {versions}")
 
 
-class SGR_OT_apply_preset(bpy.types.Operator):
-    """Replace the latent and noise layers by those of a preset"""
+class SGR_OT_read_network(LongOperator, bpy.types.Operator):
+    """Look into the network, so that menus can offer its layers"""
 
-    bl_idname = "stylegan_reactive.apply_preset"
-    bl_label = "Preset"
-    bl_options = {"REGISTER", "UNDO"}
+    bl_idname = "stylegan_reactive.read_network"
+    bl_label = "Look into the Network"
 
-    name: EnumProperty(name="Preset", items=lambda _self, _context: _preset_items())
+    def steps(self, scene: bpy.types.Scene) -> Steps[Any]:
+        """The work."""
+        return read_network_steps(scene)
 
-    def execute(self, context: bpy.types.Context) -> Answer:
-        """Called by Blender."""
-        # Curves on layers that are gone must not move those that take their places.
-        rename_paths(context.scene, {f"stylegan_reactive.{layers}[": None for layers in (LAYERS, NOISE)})
-        apply_patch(settings_of(context.scene), read_preset(self.name))
-        return {"FINISHED"}
-
-
-def _preset_items(cache: list[tuple[str, str, str]] = []) -> list[tuple[str, str, str]]:  # noqa: B006
-    """Enum items; Blender needs the strings to stay alive, so they are made once."""
-    if not cache:
-        cache.extend((name, name.replace("_", " ").title(), "") for name in preset_names())
-    return cache
-
-
-# Lists
-
-
-NEW_NAMES = {"envelopes": "audio_onset", LAYERS: "Latent", NOISE: "Noise"}
-
-
-def _renamed(collection: str, order: Sequence[int | None]) -> dict[str, str | None]:
-    """New data path prefixes, where ``order[old]`` is the new place of an entry, None where it is gone."""
-    return {
-        f"stylegan_reactive.{collection}[{old}].": None if new is None else f"stylegan_reactive.{collection}[{new}]."
-        for old, new in enumerate(order)
-        if new != old
-    }
-
-
-def unused_name(name: str, taken: set[str]) -> str:
-    """The name, or the first of ``name_2``, ``name_3`` ... that nothing has."""
-    return next(each for each in (name, *(f"{name}_{i}" for i in range(2, len(taken) + 3))) if each not in taken)
-
-
-class SGR_OT_list_edit(bpy.types.Operator):
-    """Add, remove or move an entry of the list"""
-
-    bl_idname = "stylegan_reactive.list_edit"
-    bl_label = "Edit List"
-    bl_options = {"REGISTER", "UNDO"}
-
-    collection: StringProperty()
-    action: EnumProperty(items=(("ADD", "Add", ""), ("REMOVE", "Remove", ""), ("MOVE", "Move", "")))
-    step: IntProperty(default=1)
-
-    def execute(self, context: bpy.types.Context) -> Answer:
-        """Called by Blender."""
-        settings = settings_of(context.scene)
-        index_name = INDEX_OF[self.collection]
-        items, index = getattr(settings, self.collection), getattr(settings, index_name)
-        order: list[int | None] = list(range(len(items)))
-        if self.action == "ADD":
-            items.add().name = unused_name(NEW_NAMES[self.collection], {item.name for item in items})
-            index = len(items) - 1
-        elif self.action == "REMOVE" and 0 <= index < len(items):
-            items.remove(index)
-            order = [None if old == index else old - (old > index) for old in range(len(order))]
-            index = min(index, len(items) - 1)
-        elif self.action == "MOVE" and 0 <= index + self.step < len(items):
-            items.move(index, index + self.step)
-            order[index], order[index + self.step] = index + self.step, index
-            index += self.step
-        setattr(settings, index_name, max(0, index))
-        rename_paths(context.scene, _renamed(self.collection, order))
-        return {"FINISHED"}
+    def done(self, scene: bpy.types.Scene, result: Any) -> None:
+        """Say what was found."""
+        height, width = result.resolution
+        self.report({"INFO"}, f"The network paints {width} x {height} pixels in {result.num_ws} layers")
 
 
 CLASSES = (
@@ -357,6 +293,5 @@ CLASSES = (
     SGR_OT_render,
     SGR_OT_make_film,
     SGR_OT_test_engine,
-    SGR_OT_apply_preset,
-    SGR_OT_list_edit,
+    SGR_OT_read_network,
 )

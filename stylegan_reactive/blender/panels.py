@@ -1,31 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The StyleGAN tab of the sidebar: the artist's steps from top to bottom, then the lists behind them."""
 
-from typing import Any
-
 import bpy
 
+from . import layer_panels
 from .envelope_panels import SGR_PT_envelopes, SGR_UL_envelopes
-from .panel_parts import draw_list, draw_text
-from .patches import LAYERS, NOISE
+from .panel_parts import draw_text
 from .picture_panels import SGR_PT_picture
-from .properties import selected, settings_of
+from .properties import settings_of
 from .session import session
 from .timing import song_strip
 
 TAB = "StyleGAN"
 EDITORS = ("VIEW_3D", "GRAPH_EDITOR", "IMAGE_EDITOR", "SEQUENCE_EDITOR", "NODE_EDITOR")
-
-
-class SGR_UL_layers(bpy.types.UIList):
-    """Latent or noise layers; the lowest entry of the list is the top of the stack."""
-
-    def draw_item(self, _c: Any, layout: Any, _d: Any, item: Any, _i: Any, _a: Any, _p: Any) -> None:
-        """Called by Blender for each row."""
-        row = layout.row(align=True)
-        row.prop(item, "name", text="", emboss=False)
-        row.label(text=item.envelope.removeprefix("audio_").title() if item.envelope else "")
-        row.prop(item, "enabled", text="", icon="HIDE_OFF" if item.enabled else "HIDE_ON", emboss=False)
 
 
 class Panel:
@@ -93,79 +80,14 @@ class SGR_PT_film:
                 draw_text(box, notice.text, context.region.width, "ERROR" if notice.is_error else "INFO")
 
 
-def _draw_layer(
-    layout: bpy.types.UILayout, scene: bpy.types.Scene, layer: bpy.types.PropertyGroup, amount: str
-) -> None:
-    """The part that latent and noise layers share: where, how much, and what moves it."""
-    layout.prop(layer, "range")
-    if layer.range == "custom":
-        row = layout.row(align=True)
-        row.prop(layer, "first")
-        row.prop(layer, "last")
-    layout.prop(layer, amount)
-    layout.prop_search(layer, "envelope", settings_of(scene), "envelopes", icon="FCURVE")
-    if layer.envelope:
-        layout.prop(layer, "gain")
-        layout.prop(layer, "offset")
-
-
-class SGR_PT_latents:
-    """The latent stack."""
-
-    bl_label = "Latent Layers"
-    bl_options = {"DEFAULT_CLOSED"}
-
-    def draw(self, context: bpy.types.Context) -> None:
-        """Called by Blender."""
-        layout, scene = self.layout, context.scene  # type: ignore[attr-defined]
-        settings = settings_of(scene)
-        layout.operator_menu_enum("stylegan_reactive.apply_preset", "name", text="Presets")
-        draw_list(layout, settings, "SGR_UL_layers", LAYERS)
-        layout.use_property_split = True
-        layout.prop(settings, "truncation")
-        layer = selected(settings, LAYERS)
-        if layer is not None:
-            column = layout.column()
-            column.prop(layer, "kind")
-            column.prop(layer, "seeds", text="Seed" if layer.kind == "static" else "Seeds")
-            if layer.kind == "loop":
-                column.prop(layer, "bars")
-                column.prop_search(layer, "clock", settings, "envelopes", icon="TIME")
-            _draw_layer(column, scene, layer, "influence")
-
-
-class SGR_PT_noise:
-    """The noise stack."""
-
-    bl_label = "Noise Layers"
-    bl_options = {"DEFAULT_CLOSED"}
-
-    def draw(self, context: bpy.types.Context) -> None:
-        """Called by Blender."""
-        layout, scene = self.layout, context.scene  # type: ignore[attr-defined]
-        settings = settings_of(scene)
-        draw_list(layout, settings, "SGR_UL_layers", NOISE)
-        layout.use_property_split = True
-        layer = selected(settings, NOISE)
-        if layer is not None:
-            column = layout.column()
-            column.prop(layer, "kind")
-            if layer.kind != "own":
-                column.prop(layer, "seed")
-            if layer.kind == "evolving":
-                column.prop(layer, "seconds")
-                column.prop_search(layer, "clock", settings, "envelopes", icon="TIME")
-            _draw_layer(column, scene, layer, "amplitude")
-
-
 def _in_each_editor() -> tuple[type, ...]:
     """The same panels in the sidebars where an artist works on a film."""
     panels = []
     for editor in EDITORS:
-        for content in (SGR_PT_film, SGR_PT_picture, SGR_PT_envelopes, SGR_PT_latents, SGR_PT_noise):
+        for content in (SGR_PT_film, SGR_PT_picture, SGR_PT_envelopes, *layer_panels.CONTENTS):
             name = f"{content.__name__}_{editor.lower()}"
             panels.append(type(name, (Panel, content, bpy.types.Panel), {"bl_space_type": editor, "bl_idname": name}))
     return tuple(panels)
 
 
-CLASSES = (SGR_UL_layers, SGR_UL_envelopes, *_in_each_editor())
+CLASSES = (*layer_panels.CLASSES, SGR_UL_envelopes, *_in_each_editor())

@@ -1,174 +1,165 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Between the panel's properties and the patch, the mapping as data that the engine understands.
 
-The choreography room defines the form and checks it; here it is only written and read, as plain JSON data.
+The choreography room defines the form and checks it; here it is only written and read, as plain JSON data, by the one
+rule of `patch_parts`.
 """
 
+import functools
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import bpy
 
 from ..errors import PatchError
-from .envelope_properties import PITCHES
-from .properties import SGR_LatentLayer, SGR_NoiseLayer, SGR_Settings, settings_of
+from .bend_properties import operations
+from .patch_parts import BUILTIN, checkpoint_of, decimal
+from .properties import INDEX_OF, SGR_Settings, settings_of
 
 PACKAGE = Path(__file__).resolve().parent.parent
 PRESETS = PACKAGE / "choreography" / "presets"
+DESCRIPTIONS = PRESETS.with_suffix(".json")
 DEFAULT_PRESET = "reference"
-BUILTIN = "builtin"
+VERSION = 2
 LAYERS = "latent_layers"
 NOISE = "noise_layers"
-_LAYER_NUMBER = re.compile(r"^stylegan_reactive\.(latent_layers|noise_layers)\[(?:(\d+)|\"(.*)\")\]\.(\w+)$")
-_SEED_RANGE = re.compile(r"^(\d+)(?:-(\d+))?$")
-
-
-def seeds_of(text: str, owner: str) -> list[int]:
-    """The numbers in a text such as ``1-12,24``; raises `PatchError` that names the layer."""
-    seeds: list[int] = []
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        match = _SEED_RANGE.match(part)
-        if match is None:
-            raise PatchError(f"The layer {owner!r} has the seeds {text!r}. Write numbers such as 7 or 1-12,24.")
-        first, last = int(match[1]), int(match[2] or match[1])
-        if last < first or last - first > 1000:
-            raise PatchError(
-                f"The layer {owner!r} has the seeds {part!r}. Write the smaller number first, 1000 at most."
-            )
-        seeds += range(first, last + 1)
-    if not seeds:
-        raise PatchError(f"The layer {owner!r} has no seeds. Write at least one number.")
-    return seeds
+BENDS = "bends"
+REWRITES = "rewrites"
+STACKS = (LAYERS, NOISE, BENDS, REWRITES)
+SIGNALS = ("truncation", "truncation_cutoff")
+SUGGESTED_SEEDS = {"static": "7", "loop": "1-4", "chroma": "1-12", "direction": "1"}
+OWNER = "stylegan_reactive"
+_STEP = re.compile(r'\.?([A-Za-z_]\w*)|\[(\d+)\]|\["((?:[^"\\]|\\.)*)"\]')
 
 
 # From properties to the patch
-
-
-def _range(layer: SGR_LatentLayer | SGR_NoiseLayer) -> str | list[int]:
-    return [layer.first, layer.last] if layer.range == "custom" else layer.range
-
-
-def _signal(layer: SGR_LatentLayer | SGR_NoiseLayer, amount: float) -> dict[str, Any]:
-    return {"amount": amount, "envelope": layer.envelope, "gain": layer.gain, "offset": layer.offset}
-
-
-def _clock(layer: SGR_LatentLayer | SGR_NoiseLayer) -> dict[str, Any]:
-    return {"envelope": layer.clock}
-
-
-def _latent_source(layer: SGR_LatentLayer) -> dict[str, Any]:
-    seeds = seeds_of(layer.seeds, layer.name)
-    if layer.kind == "static":
-        return {"kind": "static", "latents": seeds[:1]}
-    if layer.kind == "loop":
-        return {"kind": "loop", "latents": seeds, "bars": layer.bars, "phase": _clock(layer)}
-    if len(seeds) != len(PITCHES):
-        raise PatchError(
-            f"The chroma layer {layer.name!r} has {len(seeds)} seeds. "
-            f"It needs {len(PITCHES)}, one for each note, such as 1-12."
-        )
-    return {"kind": "chroma", "latents": seeds, "envelopes": [f"audio_chroma_{pitch}" for pitch in PITCHES]}
-
-
-def _noise_source(layer: SGR_NoiseLayer) -> dict[str, Any]:
-    if layer.kind == "own":
-        return {"kind": "own"}
-    if layer.kind == "fixed":
-        return {"kind": "fixed", "seed": layer.seed}
-    return {"kind": "evolving", "seed": layer.seed, "seconds": layer.seconds, "clock": _clock(layer)}
-
-
-def checkpoint_of(scene: bpy.types.Scene) -> str:
-    """The network as the patch names it: ``builtin`` or an absolute path."""
-    path = settings_of(scene).checkpoint
-    return bpy.path.abspath(path, library=scene.library) if path else BUILTIN
 
 
 def patch_of(scene: bpy.types.Scene) -> dict[str, Any]:
     """The scene's patch as JSON data; raises `PatchError` for what cannot be written as one."""
     settings = settings_of(scene)
     return {
-        "version": 2,
+        "version": VERSION,
         "checkpoint": checkpoint_of(scene),
         "label": settings.label,
-        "truncation": {"amount": settings.truncation},
-        LAYERS: [
-            {
-                "name": layer.name,
-                "enabled": layer.enabled,
-                "source": _latent_source(layer),
-                "range": _range(layer),
-                "influence": _signal(layer, layer.influence),
-            }
-            for layer in settings.latent_layers
-        ],
-        NOISE: [
-            {
-                "name": layer.name,
-                "enabled": layer.enabled,
-                "source": _noise_source(layer),
-                "range": _range(layer),
-                "amplitude": _signal(layer, layer.amplitude),
-            }
-            for layer in settings.noise_layers
-        ],
+        **{name: getattr(settings, name).plain() for name in SIGNALS},
+        **{stack: [layer.plain() for layer in getattr(settings, stack)] for stack in STACKS},
     }
 
 
+def _read_in(value: Any) -> Iterator[str]:
+    """Names of the envelopes in some part of a patch."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key == "envelope":
+                yield item
+            elif key == "envelopes":
+                yield from item
+            else:
+                yield from _read_in(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _read_in(item)
+
+
 def envelopes_read(patch: dict[str, Any]) -> set[str]:
-    """Names of the envelopes that the enabled layers of a patch read."""
-    names: set[str] = set()
-    for layer in (*patch[LAYERS], *patch[NOISE]):
-        if layer["enabled"]:
-            signal = layer.get("influence") or layer["amplitude"]
-            source = layer["source"]
-            clock = source.get("clock") or source.get("phase") or {"envelope": ""}
-            names |= {signal["envelope"], clock["envelope"], *source.get("envelopes", ())}
-    return names - {""}
+    """Names of the envelopes that the enabled layers of a patch, and its truncation, read."""
+    layers = [layer for stack in STACKS for layer in patch.get(stack, ()) if layer.get("enabled", True)]
+    return {name for part in (*(patch.get(name) for name in SIGNALS), *layers) for name in _read_in(part)} - {""}
 
 
-def number_at(scene: bpy.types.Scene, data_path: str) -> tuple[str, float] | None:
-    """The patch's dotted path for a data path of the scene, and the property's value; None where there is none."""
-    settings = settings_of(scene)
-    if data_path == "stylegan_reactive.truncation":
-        return "truncation.amount", settings.truncation
-    match = _LAYER_NUMBER.match(data_path)
-    if match is None:
+class Number(NamedTuple):
+    """A number of the patch: its dotted path, the property's present value, and its default."""
+
+    dotted: str
+    present: float
+    default: float
+
+
+def _steps(data_path: str) -> Iterator[str | int | tuple[str]]:
+    """Names, indices, and keys (as tuples) of a data path; raises ValueError where it cannot be read."""
+    position = 0
+    while position < len(data_path):
+        step = _STEP.match(data_path, position)
+        if step is None:
+            raise ValueError(data_path)
+        yield step[1] or (int(step[2]) if step[2] is not None else (bpy.utils.unescape_identifier(step[3]),))
+        position = step.end()
+
+
+def number_at(scene: bpy.types.Scene, data_path: str) -> Number | None:
+    """The number of the patch for a data path of the scene; None where the patch has none there.
+
+    ``stylegan_reactive.bends[2].rotate.angle.amount`` is ``bends.2.parameters.angle.amount``.
+    """
+    if not data_path.startswith(f"{OWNER}."):
         return None
-    layers = getattr(settings, match[1])
-    index = int(match[2]) if match[2] is not None else layers.find(match[3])
-    if not 0 <= index < len(layers):
+    held: Any = settings_of(scene)
+    path: list[str] = []
+    try:
+        for number, step in enumerate(_steps(data_path[len(OWNER) + 1 :])):
+            if isinstance(step, str):
+                named = _named(held, step) if number == 0 else held.dotted(step)
+                if named is None:
+                    return None
+                path += [named] if named else []
+                owner, name, held = held, step, getattr(held, step)
+            else:
+                index = step if isinstance(step, int) else held.find(step[0])
+                held = held[index] if index >= 0 else None
+                path.append(str(index))
+    except (ValueError, AttributeError, IndexError, TypeError):
         return None
-    signal = "influence" if match[1] == LAYERS else "amplitude"
-    number = "amount" if match[4] == signal else match[4]
-    if number not in ("amount", "gain", "offset"):
+    if not isinstance(held, int | float):
         return None
-    return f"{match[1]}.{index}.{signal}.{number}", float(getattr(layers[index], match[4]))
+    return Number(".".join(path), decimal(held) if isinstance(held, float) else held, _default(owner, name))
 
 
-def without_numbers(patch: dict[str, Any], paths: Iterable[str]) -> dict[str, Any]:
-    """Set the numbers at some dotted paths of a fresh patch to zero: they are among the values of each frame.
+def _named(settings: SGR_Settings, name: str) -> str | None:
+    return name if name in ("label", *SIGNALS, *STACKS) else None
+
+
+def _default(owner: Any, name: str) -> float:
+    default = owner.bl_rna.properties[name].default
+    return decimal(default) if isinstance(default, float) else default
+
+
+def without_numbers(patch: dict[str, Any], numbers: Iterable[Number]) -> dict[str, Any]:
+    """Set some numbers of a fresh patch to their defaults: they are among the values of each frame.
 
     So the patch stays the same from frame to frame, and with it its key.
     """
-    for path in paths:
-        *parents, name = path.split(".")
+    for number in numbers:
+        *parents, name = number.dotted.split(".")
         owner: Any = patch
         for parent in parents:
-            owner = owner[int(parent)] if parent.isdigit() else owner[parent]
-        owner[name] = 0.0
+            owner = owner[int(parent)] if isinstance(owner, list) else owner[parent]
+        owner[int(name) if isinstance(owner, list) else name] = number.default
     return patch
 
 
 # From the patch to properties
 
 
+@functools.cache
+def preset_items() -> tuple[tuple[str, str, str], ...]:
+    """The presets that are shipped, in the order of the menu: name, title, description."""
+    described = json.loads(DESCRIPTIONS.read_text(encoding="utf-8")) if DESCRIPTIONS.is_file() else {}
+    names = sorted(path.stem for path in PRESETS.glob("*.json"))
+    ordered = [name for name in described if name in names] + [name for name in names if name not in described]
+    told = {name: described.get(name, {}) for name in ordered}
+    return tuple(
+        (name, each.get("title", name.replace("_", " ").title()), each.get("description", ""))
+        for name, each in told.items()
+    )
+
+
 def preset_names() -> list[str]:
     """Names of the presets that are shipped."""
-    return sorted(path.stem for path in PRESETS.glob("*.json"))
+    return [name for name, _title, _description in preset_items()]
 
 
 def read_preset(name: str) -> dict[str, Any]:
@@ -176,38 +167,37 @@ def read_preset(name: str) -> dict[str, Any]:
     return dict(json.loads((PRESETS / f"{name}.json").read_text(encoding="utf-8")))
 
 
-def _apply(layer: Any, data: dict[str, Any], signal: Any, amount: Callable[[float], None]) -> None:
-    layer.name, layer.enabled = data["name"], data["enabled"]
-    if isinstance(data["range"], str):
-        layer.range = data["range"]
-    else:
-        layer.range, (layer.first, layer.last) = "custom", data["range"]
-    shaped = signal if isinstance(signal, dict) else {"amount": signal}
-    amount(shaped["amount"])
-    layer.envelope, layer.gain = shaped.get("envelope", ""), shaped.get("gain", 1.0)
-    layer.offset = shaped.get("offset", 0.0)
-    source = data["source"]
-    layer.kind = source["kind"]
-    for number in ("bars", "seconds"):
-        if number in source:
-            setattr(layer, number, source[number])
-    for clock in ("phase", "clock"):
-        if clock in source:
-            layer.clock = source[clock]["envelope"]
+def apply_patch(settings: SGR_Settings, patch: dict[str, Any], *, network: bool = False) -> None:
+    """Replace all layers and the truncation by those of a patch of this version; the song and the envelopes stay.
 
+    Parameters
+    ----------
+    patch : dict
+        Checked by the engine, or a preset.
+    network : bool
+        Whether to take over the network and its class too.
 
-def apply_patch(settings: SGR_Settings, patch: dict[str, Any]) -> None:
-    """Replace the layers by those of a patch; the song, the network and the envelopes stay."""
-    settings.truncation = patch["truncation"]
-    settings.latent_layers.clear()
-    settings.noise_layers.clear()
-    for data in patch[LAYERS]:
-        layer = settings.latent_layers.add()
-        _apply(layer, data, data["influence"], lambda value, layer=layer: setattr(layer, "influence", value))  # type: ignore[misc]
-        source = data["source"]
-        layer.seeds = source["latents"]
-    for data in patch[NOISE]:
-        noise = settings.noise_layers.add()
-        _apply(noise, data, data["amplitude"], lambda value, layer=noise: setattr(layer, "amplitude", value))  # type: ignore[misc]
-        noise.seed = data["source"].get("seed", 1)
-    settings.latent_index = settings.noise_index = 0
+    Raises
+    ------
+    PatchError
+        A bend has an operation that is not known here; nothing was changed.
+    """
+    for bend in patch.get(BENDS, ()):
+        if bend.get("operation", "translate") not in operations():
+            raise PatchError(f"The bend {bend.get('name', '')!r} has an operation that this version does not know.")
+    for name in SIGNALS:
+        signal = getattr(settings, name)
+        for each in ("amount", "envelope", "gain", "offset", "minimum", "maximum", "use_minimum", "use_maximum"):
+            signal.property_unset(each)
+        if name in patch:
+            signal.take(patch[name])
+    for stack in STACKS:
+        layers = getattr(settings, stack)
+        layers.clear()
+        for data in patch.get(stack, ()):
+            layers.add().take(data)
+        setattr(settings, INDEX_OF[stack], max(0, len(layers) - 1))
+    if network:
+        checkpoint = patch.get("checkpoint", BUILTIN)
+        settings.checkpoint = "" if checkpoint == BUILTIN else checkpoint
+        settings.label = patch.get("label", 0)

@@ -13,7 +13,7 @@ from bpy.app.handlers import persistent
 from ..engine.client import FrameRequest
 from ..errors import PatchError, ReactiveError
 from .curves import SceneCurves, property_path
-from .patches import envelopes_read, number_at, patch_of, without_numbers
+from .patches import Number, envelopes_read, number_at, patch_of, without_numbers
 from .properties import settings_of
 from .session import Notice, session
 from .timing import time_of
@@ -31,14 +31,14 @@ class Source:
 
     Attributes
     ----------
-    numbers : dict of str to (str, float)
-        By data path: the dotted path in the patch, and the property's present value.
+    numbers : dict of str to Number
+        By data path.
     """
 
     scene: bpy.types.Scene
     patch: dict[str, Any]
     curves: SceneCurves
-    numbers: dict[str, tuple[str, float]]
+    numbers: dict[str, Number]
 
 
 def source_of(scene: bpy.types.Scene, *, up_to_date: bool = True) -> Source:
@@ -46,7 +46,7 @@ def source_of(scene: bpy.types.Scene, *, up_to_date: bool = True) -> Source:
     curves = SceneCurves(scene, up_to_date=up_to_date)
     found = {path: number_at(scene, path) for path in curves.animated()}
     numbers = {path: number for path, number in found.items() if number is not None}
-    patch = without_numbers(patch_of(scene), (dotted for dotted, _ in numbers.values()))
+    patch = without_numbers(patch_of(scene), numbers.values())
     return Source(scene, patch, curves, numbers)
 
 
@@ -71,8 +71,8 @@ def request_at(source: Source, frame: float) -> FrameRequest:
                 "Press Bake, or choose another envelope."
             )
         values[name] = curves.value(path, time, float(scene.get(name, 0.0)))
-    for path, (dotted, present) in source.numbers.items():
-        values[dotted] = curves.value(path, time, present)
+    for path, number in source.numbers.items():
+        values[number.dotted] = curves.value(path, time, number.present)
     settings = settings_of(scene)
     return FrameRequest(source.patch, values, tuple(settings.size), settings.fit)
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the extension stores, all of it on the Scene: the song, the network, the envelopes and the layers.
 
-What can be keyed is a plain number; what belongs to the patch (which seeds, which layers) cannot be animated and says
-so by having no key dot.
+Every number of the patch can be keyed; texts and choices cannot, and say so by having no key dot. The groups of the
+layers are in files of their own.
 """
 
 from typing import Any
@@ -19,138 +19,12 @@ from bpy.props import (
     StringProperty,
 )
 
-from . import envelope_properties
+from . import bend_properties, envelope_properties, layer_properties, noise_properties
+from .bend_properties import SGR_BendLayer, SGR_RewriteLayer
 from .envelope_properties import SGR_Envelope
 from .keying import FIXED
-
-RANGES = (
-    ("all", "All", "The whole picture"),
-    ("coarse", "Coarse", "Large structure: layers up to about 16 pixels"),
-    ("medium", "Medium", "Medium structure and colour"),
-    ("fine", "Fine", "Fine detail and colour: the last layers"),
-    ("custom", "From – To", "Layers chosen by number"),
-)
-
-
-class Layer:
-    """What latent and noise layers share: whether, where, and which envelope moves their strength."""
-
-    enabled: BoolProperty(name="Enabled", default=True, options=FIXED, description="Use this layer")
-    range: EnumProperty(
-        name="Range",
-        items=RANGES,
-        default="all",
-        options=FIXED,
-        description="Which layers of the network, or sizes of detail, this layer reaches",
-    )
-    envelope: StringProperty(
-        name="Envelope", default="", options=FIXED, description="The curve that the strength follows; empty: none"
-    )
-    gain: FloatProperty(name="Gain", default=1.0, soft_min=-4.0, soft_max=4.0, description="Multiplies the envelope")
-    offset: FloatProperty(
-        name="Offset", default=0.0, soft_min=-1.0, soft_max=1.0, description="Added to the envelope after the gain"
-    )
-
-
-class SGR_LatentLayer(Layer, bpy.types.PropertyGroup):
-    """One entry of the latent stack: a source of `w`, mixed over what is below it."""
-
-    kind: EnumProperty(
-        name="Source",
-        default="static",
-        options=FIXED,
-        description="Where the latent comes from",
-        items=(
-            ("static", "Static", "One latent: mixed in by an envelope, a picture that flashes up with the sound"),
-            ("loop", "Loop", "A smooth round trip through some latents, in time with the bars"),
-            ("chroma", "Chroma", "One latent for each of the twelve notes, mixed by how much of each note sounds"),
-        ),
-    )
-    seeds: StringProperty(
-        name="Seeds",
-        default="1",
-        options=FIXED,
-        description="Numbers of the latents, such as 7 or 1-12,24. Chroma needs twelve, C first",
-    )
-    bars: FloatProperty(
-        name="Bars",
-        default=8.0,
-        min=0.01,
-        soft_max=64.0,
-        options=FIXED,
-        description="Length of one round of the loop, in bars",
-    )
-    clock: StringProperty(
-        name="Clock", default="audio_bars", options=FIXED, description="The curve that moves the loop; it counts bars"
-    )
-    first: IntProperty(name="From", default=0, min=0, max=63, options=FIXED, description="First layer of the network")
-    last: IntProperty(name="To", default=63, min=0, max=63, options=FIXED, description="Last layer of the network")
-    influence: FloatProperty(
-        name="Influence",
-        default=1.0,
-        min=0.0,
-        max=1.0,
-        subtype="FACTOR",
-        description="How much this layer covers those below it",
-    )
-
-
-class SGR_NoiseLayer(Layer, bpy.types.PropertyGroup):
-    """One entry of the noise stack: noise that is added at some sizes of detail."""
-
-    kind: EnumProperty(
-        name="Source",
-        default="evolving",
-        options=FIXED,
-        description="Where the noise comes from",
-        items=(
-            ("own", "Own", "The noise that is stored in the network: still"),
-            ("fixed", "Fixed", "Noise from a seed: still"),
-            ("evolving", "Evolving", "Noise that never stands still"),
-        ),
-    )
-    seed: IntProperty(name="Seed", default=1, min=0, options=FIXED, description="Number of the noise")
-    seconds: FloatProperty(
-        name="Memory",
-        default=0.5,
-        min=0.01,
-        soft_max=10.0,
-        subtype="TIME_ABSOLUTE",
-        unit="TIME_ABSOLUTE",
-        options=FIXED,
-        description="How long the noise takes to become another one, in seconds",
-    )
-    clock: StringProperty(
-        name="Clock",
-        default="audio_seconds",
-        options=FIXED,
-        description="The curve that moves the noise; it counts seconds",
-    )
-    first: IntProperty(
-        name="From",
-        default=4,
-        min=4,
-        max=4096,
-        subtype="PIXEL",
-        options=FIXED,
-        description="Smallest resolution that is reached",
-    )
-    last: IntProperty(
-        name="To",
-        default=4096,
-        min=4,
-        max=4096,
-        subtype="PIXEL",
-        options=FIXED,
-        description="Largest resolution that is reached",
-    )
-    amplitude: FloatProperty(
-        name="Amplitude",
-        default=1.0,
-        min=0.0,
-        soft_max=4.0,
-        description="Strength of the noise; 1 is what the network was made with",
-    )
+from .layer_properties import SGR_LatentLayer, SGR_Truncation, SGR_TruncationCutoff
+from .noise_properties import SGR_NoiseLayer
 
 
 class SGR_Settings(bpy.types.PropertyGroup):
@@ -227,30 +101,38 @@ class SGR_Settings(bpy.types.PropertyGroup):
         name="Class",
         min=0,
         max=65535,
-        options=FIXED,
         description="What a network that was trained with classes is to paint, counted from 0; others ignore it",
     )
-    truncation: FloatProperty(
-        name="Truncation",
-        default=0.9,
-        soft_min=0.0,
-        soft_max=1.5,
-        min=-4.0,
-        max=4.0,
-        description="Below 1 pictures come closer to the network's average; above 1 they grow wilder",
-    )
+    truncation: PointerProperty(type=SGR_Truncation)
+    truncation_cutoff: PointerProperty(type=SGR_TruncationCutoff)
     envelopes: CollectionProperty(type=SGR_Envelope)
     envelope_index: IntProperty(options=FIXED)
     latent_layers: CollectionProperty(type=SGR_LatentLayer)
     latent_index: IntProperty(options=FIXED)
     noise_layers: CollectionProperty(type=SGR_NoiseLayer)
     noise_index: IntProperty(options=FIXED)
+    bends: CollectionProperty(type=SGR_BendLayer)
+    bend_index: IntProperty(options=FIXED)
+    rewrites: CollectionProperty(type=SGR_RewriteLayer)
+    rewrite_index: IntProperty(options=FIXED)
 
 
-CLASSES = (*envelope_properties.CLASSES, SGR_LatentLayer, SGR_NoiseLayer, SGR_Settings)
+CLASSES = (
+    *envelope_properties.CLASSES,
+    *layer_properties.CLASSES,
+    *noise_properties.CLASSES,
+    *bend_properties.CLASSES,
+    SGR_Settings,
+)
 
 
-INDEX_OF = {"envelopes": "envelope_index", "latent_layers": "latent_index", "noise_layers": "noise_index"}
+INDEX_OF = {
+    "envelopes": "envelope_index",
+    "latent_layers": "latent_index",
+    "noise_layers": "noise_index",
+    "bends": "bend_index",
+    "rewrites": "rewrite_index",
+}
 """The lists of `SGR_Settings`, and the property that holds which entry of each is selected."""
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 import bpy
 
 from ..engine.client import Engine
+from ..engine.protocol import NetworkFacts
 from ..errors import ReactiveError
+from .patch_parts import checkpoint_of
 from .preferences import PACKAGE, chosen_device, engine_python
 
 
@@ -23,9 +25,13 @@ class Notice:
 
 @dataclass
 class Session:
-    """The one engine of this Blender, the notices by scene, and whether a long operator runs (``busy``)."""
+    """The one engine of this Blender, the notices by scene, and whether a long operator runs (``busy``).
+
+    ``networks`` has what the engine says of the networks that it was asked about, by `checkpoint_of`.
+    """
 
     busy: bool = False
+    networks: dict[str, NetworkFacts] = field(default_factory=dict)
     _engine: Engine | None = None
     _notices: dict[int, Notice] = field(default_factory=dict)
 
@@ -42,6 +48,10 @@ class Session:
         engine, self._engine = self._engine, None
         if engine is not None:
             engine.close()
+
+    def network(self, scene: bpy.types.Scene) -> NetworkFacts | None:
+        """What is known of a scene's network; None where the engine was not asked yet."""
+        return self.networks.get(checkpoint_of(scene))
 
     def notice(self, scene: bpy.types.Scene) -> Notice | None:
         """What the scene's panel shows."""

@@ -11,7 +11,7 @@ from typing import Any
 from . import checks
 from .schema import Fixed, NotANumber, Optional, Several, Steps, Whole, choice, declared, plain, read
 
-LARGEST_SEED = 2**32 - 1  # what NumPy's RandomState takes
+LARGEST_SEED = 2**31 - 1  # what the whole numbers of Blender hold; NumPy's RandomState takes twice as many
 MOST_LATENTS = 256
 SPACES = ("w", "z")
 _RUN = re.compile(r"\s*(\d{1,10})\s*(?:-\s*(\d{1,10})\s*)?")

@@ -156,11 +156,21 @@ def test_song_that_vanishes_after_the_set_up_keeps_the_old_curves(
     refused(bpy.ops.stylegan_reactive.bake, scene, notice, dump, "mine.wav")
 
 
-def test_seeds_that_are_no_numbers_name_their_layer(film: bpy.types.Scene, notice: Callable) -> None:
-    settings_of(film).latent_layers[0].seeds = "1-12, os.system('x')"
-    with pytest.raises(RuntimeError, match="seeds"):
+def test_seeds_that_are_no_numbers_are_refused_and_change_nothing(film: bpy.types.Scene, notice: Callable) -> None:
+    source = settings_of(film).latent_layers[0].source
+    before = source.seeds
+    source.seeds = "1-12, os.system('x')"
+    assert source.seeds == before
+    assert "os.system" in notice(film)
+    assert "1-12,24" in notice(film)
+
+
+def test_layer_without_a_file_is_named(film: bpy.types.Scene, notice: Callable) -> None:
+    layer = settings_of(film).latent_layers[1]
+    layer.source.kind, layer.source.direction = "direction", "file"
+    with pytest.raises(RuntimeError, match="file"):
         bpy.ops.stylegan_reactive.show_frame()
-    assert settings_of(film).latent_layers[0].name in notice(film)
+    assert layer.name in notice(film)
 
 
 def test_frame_that_fails_is_striped_and_reported_never_the_one_before(
@@ -168,7 +178,7 @@ def test_frame_that_fails_is_striped_and_reported_never_the_one_before(
 ) -> None:
     good = render(film, 20)[20]
     layer = settings_of(film).latent_layers[-1]
-    kept, layer.envelope = layer.envelope, "audio_cowbell"
+    kept, layer.influence.envelope = layer.influence.envelope, "audio_cowbell"
     card = render(film, 21)[21]
     assert np.any(card != good)
     magenta = (card[..., 0] > 200) & (card[..., 1] < 50) & (card[..., 2] > 200)
@@ -176,7 +186,7 @@ def test_frame_that_fails_is_striped_and_reported_never_the_one_before(
     assert "Frame 21" in notice(film)
     assert "audio_cowbell" in notice(film)
     assert "audio_cowbell" in capfd.readouterr().err
-    layer.envelope = kept
+    layer.influence.envelope = kept
     np.testing.assert_array_equal(render(film, 20)[20], good)
 
 

@@ -123,27 +123,27 @@ def test_muted_curve_holds_the_value_of_its_property(film: bpy.types.Scene, by_g
 def test_keyed_truncation_is_followed(film: bpy.types.Scene) -> None:
     before = pictures(film)
     settings = settings_of(film)
-    settings.keyframe_insert("truncation", frame=50)
-    settings.truncation = 0.2
-    settings.keyframe_insert("truncation", frame=70)
+    settings.truncation.keyframe_insert("amount", frame=50)
+    settings.truncation.amount = 0.2
+    settings.truncation.keyframe_insert("amount", frame=70)
     assert frames_that_differ(before, pictures(film)) == {61, 77}
 
 
 def test_keyed_influence_follows_its_layer_when_layers_are_moved(film: bpy.types.Scene) -> None:
     settings = settings_of(film)
     top = len(settings.latent_layers) - 1
-    settings.latent_layers[top].influence = 0.0
-    settings.latent_layers[top].keyframe_insert("influence", frame=1)
+    settings.latent_layers[top].influence.amount = 0.0
+    settings.latent_layers[top].influence.keyframe_insert("amount", frame=1)
     name = settings.latent_layers[top].name
     settings.latent_index = top
     bpy.ops.stylegan_reactive.list_edit(collection="latent_layers", action="MOVE", step=-1)
     assert settings.latent_layers[top - 1].name == name
     paths = [path for path in SceneCurves(film).curves if "latent_layers" in path]
-    assert paths == [f"stylegan_reactive.latent_layers[{top - 1}].influence"]
+    assert paths == [f"stylegan_reactive.latent_layers[{top - 1}].influence.amount"]
     settings.latent_index = 0
     bpy.ops.stylegan_reactive.list_edit(collection="latent_layers", action="REMOVE")
     paths = [path for path in SceneCurves(film).curves if "latent_layers" in path]
-    assert paths == [f"stylegan_reactive.latent_layers[{top - 2}].influence"]
+    assert paths == [f"stylegan_reactive.latent_layers[{top - 2}].influence.amount"]
     settings.latent_index = top - 2
     bpy.ops.stylegan_reactive.list_edit(collection="latent_layers", action="REMOVE")
     assert not [path for path in SceneCurves(film).curves if "latent_layers" in path]
@@ -179,8 +179,8 @@ def test_driver_that_reads_an_object_is_refused_for_it_would_come_late(film: bpy
 
 
 def test_preset_leaves_no_curve_of_the_layers_that_it_replaces(film: bpy.types.Scene) -> None:
-    settings_of(film).latent_layers[1].keyframe_insert("influence", frame=1)
-    settings_of(film).noise_layers[0].keyframe_insert("amplitude", frame=1)
+    settings_of(film).latent_layers[1].influence.keyframe_insert("amount", frame=1)
+    settings_of(film).noise_layers[0].amplitude.keyframe_insert("amount", frame=1)
     bpy.ops.stylegan_reactive.apply_preset(name="kick_and_chords")
     assert not [path for path in SceneCurves(film).curves if "layers" in path]
     assert KICK in SceneCurves(film).curves

@@ -85,9 +85,9 @@ def test_patch_stays_the_same_while_its_numbers_are_keyed(film: bpy.types.Scene)
     settings = settings_of(film)
     for frame, number in ((1, 0.2), (50, 1.0)):
         film.frame_set(frame)
-        settings.truncation = settings.latent_layers[1].influence = number
-        settings.keyframe_insert("truncation")
-        settings.latent_layers[1].keyframe_insert("influence")
+        settings.truncation.amount = settings.latent_layers[1].influence.amount = number
+        settings.truncation.keyframe_insert("amount")
+        settings.latent_layers[1].influence.keyframe_insert("amount")
     requests = []
     for frame in (10, 20, 30):
         film.frame_set(frame)

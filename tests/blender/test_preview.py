@@ -74,12 +74,12 @@ def test_an_edit_shows_at_once_what_it_changed(film: bpy.types.Scene, preview: P
     film.frame_set(37)
     settle(preview, film)
     before = shown(film)
-    settings_of(film).truncation = 0.2
+    settings_of(film).truncation.amount = 0.2
     settle(preview, film)
     after = shown(film)
     assert np.abs(after - before).max() > 0.02
     np.testing.assert_allclose(after, picture_at(film, 37), atol=2e-3)
-    settings_of(film).truncation = 0.9
+    settings_of(film).truncation.amount = 0.9
     settle(preview, film)
     np.testing.assert_allclose(shown(film), before, atol=2e-3)
 
@@ -119,12 +119,12 @@ def test_picture_that_cannot_be_made_is_striped_and_named(
     film: bpy.types.Scene, preview: Preview, notice: Callable
 ) -> None:
     layer = settings_of(film).latent_layers[-1]
-    kept, layer.envelope = layer.envelope, "audio_cowbell"
+    kept, layer.influence.envelope = layer.influence.envelope, "audio_cowbell"
     settle(preview, film)
     stripes = shown(film)
     assert 0.3 < ((stripes[..., 0] > 0.9) & (stripes[..., 1] < 0.1)).mean() < 0.7
     assert "audio_cowbell" in notice(film)
-    layer.envelope = kept
+    layer.influence.envelope = kept
     settle(preview, film)
     assert notice(film) == ""
     np.testing.assert_allclose(shown(film), picture_at(film, film.frame_current), atol=2e-3)

@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 
 from stylegan_reactive.blender.curves import SceneCurves, property_path
-from stylegan_reactive.blender.patches import apply_patch, patch_of, preset_names, read_preset, seeds_of
 from stylegan_reactive.blender.properties import settings_of
-from stylegan_reactive.errors import PatchError
 
 
 def tree_of(scene: bpy.types.Scene) -> bpy.types.NodeTree:
@@ -151,30 +149,3 @@ def test_scene_that_keeps_its_render_size(scene: bpy.types.Scene, beat: Path) ->
     settings.song, settings.match_render_size = str(beat), False
     bpy.ops.stylegan_reactive.set_up()
     assert (scene.render.resolution_x, scene.render.resolution_y) == (1920, 1080)
-
-
-@pytest.mark.parametrize("name", preset_names())
-def test_preset_comes_back_from_the_panel_as_it_was(scene: bpy.types.Scene, name: str) -> None:
-    preset = read_preset(name)
-    apply_patch(settings_of(scene), preset)
-    again = patch_of(scene)
-
-    def same(first: object, second: object) -> bool:
-        if isinstance(first, dict) and isinstance(second, dict):
-            return first.keys() == second.keys() and all(same(first[key], second[key]) for key in first)
-        if isinstance(first, list) and isinstance(second, list):
-            return len(first) == len(second) and all(map(same, first, second))
-        if isinstance(first, float) and isinstance(second, float):
-            return first == pytest.approx(second, rel=1e-6)
-        return first == second
-
-    # Both as the choreography room writes them: a key that is left out is no difference.
-    patch = pytest.importorskip("stylegan_reactive.choreography").Patch
-    assert same(patch.from_json(preset).to_plain(), patch.from_json(again).to_plain())
-
-
-def test_seeds_are_read_as_artists_write_them() -> None:
-    assert seeds_of("1-4, 24 ,7", "x") == [1, 2, 3, 4, 24, 7]
-    for text in ("", "one", "4-1", "1;2", "-3", "1--2", "0x10", "1-99999999"):
-        with pytest.raises(PatchError, match="Layer"):
-            seeds_of(text, "Layer")

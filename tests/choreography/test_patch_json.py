@@ -44,7 +44,7 @@ PLAIN: dict[str, Any] = {
     ],
     "noise_layers": [
         {"source": {"kind": "own"}, "amplitude": {"amount": 0.5}},
-        {"source": {"kind": "fixed", "seed": 2**32 - 1}, "range": [4, 32], "mask": {"shape": "disc", "size": 0.4}},
+        {"source": {"kind": "fixed", "seed": 2**31 - 1}, "range": [4, 32], "mask": {"shape": "disc", "size": 0.4}},
         {"source": {"kind": "evolving", "seed": 1, "seconds": 0.5}, "range": "fine"},
         {"source": {"kind": "loop", "seed": 1, "bars": 2.0, "patterns": 6}, "mask": {"shape": "edges"}},
         {"source": {"kind": "gradient", "seed": 1, "cells": 3, "clock": {"envelope": "clock"}}},

@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The stacks of layers: they say what the patch says, their numbers can be keyed, and their curves stay with them."""
+
+from typing import Any
+
+import bpy
+import pytest
+
+from stylegan_reactive.blender.layer_properties import parse_seeds, seeds_text
+from stylegan_reactive.blender.patches import apply_patch, number_at, patch_of, preset_names, read_preset
+from stylegan_reactive.blender.properties import settings_of
+from stylegan_reactive.errors import PatchError
+
+
+def as_read(patch: dict[str, Any]) -> Any:
+    """A patch as the choreography room understands it."""
+    return pytest.importorskip("stylegan_reactive.choreography").Patch.from_json(patch)
+
+
+FULL: dict[str, Any] = {
+    "version": 2,
+    "label": 3,
+    "truncation": {"amount": 0.7, "envelope": "audio_rms", "gain": 0.3, "offset": 0.25, "minimum": 0.1, "maximum": 0.9},
+    "truncation_cutoff": 7.5,
+    "latent_layers": [
+        {"source": {"kind": "static", "latents": "7"}},
+        {
+            "name": "Where to",
+            "enabled": False,
+            "source": {"kind": "static", "latents": "3,1-2", "position": {"amount": 1.5, "envelope": "audio_bars"}},
+            "range": [2, 5],
+            "influence": {"amount": 0.5, "envelope": "audio_kick", "gain": 2.0, "offset": -0.1, "maximum": 0.8},
+        },
+        {
+            "name": "Projected",
+            "source": {
+                "kind": "loop",
+                "latents": [
+                    4,
+                    {"file": "/faces/one.npy", "index": None, "space": "w"},
+                    {"file": "/faces/many.npz", "index": 12, "space": "z"},
+                ],
+                "method": "gaussian",
+                "space": "z",
+                "smoothness": 1.3,
+                "bars": 0.001,
+                "phase": {"amount": -2.0, "envelope": "my clock", "offset": 1234.5},
+            },
+            "range": "coarse",
+            "influence": -1000.0,
+        },
+        {"source": {"kind": "loop", "latents": "1-256", "method": "geodesic", "phase": 3.25}, "range": "medium"},
+        {"name": "Notes", "source": {"kind": "chroma", "latents": "1-12"}, "range": "fine"},
+        {"source": {"kind": "chroma", "latents": "2147483647,5", "envelopes": ["drums", "bass", "voice"]}},
+        {
+            "source": {
+                "kind": "direction",
+                "method": "sefa",
+                "index": 3,
+                "amount": {"amount": 4, "envelope": "audio_rms"},
+            }
+        },
+        {
+            "source": {
+                "kind": "direction",
+                "method": "file",
+                "file": "/directions/smile.npy",
+                "index": 4095,
+                "amount": 0,
+            }
+        },
+    ],
+    "noise_layers": [
+        {"source": {"kind": "own"}, "amplitude": {"amount": 0.4, "envelope": "audio_hats"}},
+        {"source": {"kind": "fixed", "seed": 2147483647}, "range": [4, 32], "mask": {"shape": "disc", "size": 0.4}},
+        {
+            "name": "Grain",
+            "source": {
+                "kind": "evolving",
+                "seed": 0,
+                "seconds": 0.01,
+                "clock": {"amount": 2, "envelope": "audio_bars"},
+            },
+            "range": "fine",
+            "mask": {
+                "shape": "linear",
+                "x": 0.2,
+                "y": -3.0,
+                "size": {"amount": 0.6, "envelope": "audio_kick", "gain": 0.5, "offset": 0.5},
+                "angle": 33.3,
+                "softness": 0.7,
+                "invert": True,
+            },
+        },
+        {"source": {"kind": "loop", "seed": 9, "bars": 2.5, "patterns": 16}, "mask": {"shape": "checker"}},
+        {"source": {"kind": "loop", "clock": {"amount": 1.0, "envelope": "audio_seconds"}}},
+        {"source": {"kind": "gradient", "seed": 5, "cells": 7}},
+        {
+            "source": {"kind": "gradient", "seconds": 0.5, "clock": 0.75},
+            "mask": {"shape": "image", "image": {"width": 3, "height": 2, "pixels": "AAAA////"}},
+            "enabled": False,
+        },
+    ],
+    "bends": [
+        {},
+        {
+            "name": "Spin",
+            "layer": "b64.conv1",
+            "side": "input",
+            "channels": {
+                "which": "range",
+                "first": 3,
+                "last": 40,
+                "fraction": {"amount": 0.5, "envelope": "audio_rms"},
+                "seed": 12,
+            },
+            "operation": "rotate",
+            "parameters": {"angle": {"amount": 720.5, "envelope": "audio_bars"}, "centre_x": 0.25, "centre_y": 0.0},
+            "border": "wrap",
+        },
+        {
+            "enabled": False,
+            "channels": {"which": "cluster", "cluster": 2, "clusters": 8},
+            "operation": "noise",
+            "parameters": {"amount": 0.125, "phase": {"amount": 4, "envelope": "audio_bars"}, "seed": 77},
+        },
+    ],
+    "rewrites": [
+        {"name": "Other", "source": {"kind": "network", "file": "/nets/other.pkl"}, "range": [0, 3], "amount": 0.5},
+        {"source": {"kind": "file", "file": "/nets/edit.safetensors"}, "enabled": False},
+        {
+            "source": {"kind": "seeded", "seed": 21, "layer": "64 px", "rank": 16},
+            "amount": {"amount": -3.5, "envelope": "audio_kick"},
+        },
+    ],
+}
+
+
+def full_in_parameters(patch: Any) -> dict[str, Any]:
+    """The patch as plain data, every parameter of a bend written out: left out or at its default is the same."""
+    from stylegan_reactive.generator.bend_operations import OPERATIONS
+
+    plain: dict[str, Any] = patch.to_plain()
+    for bend in plain["bends"]:
+        defaults = {each.name: each.default for each in OPERATIONS[bend["operation"]].parameters}
+        bend["parameters"] = {**defaults, **bend["parameters"]}
+    return plain
+
+
+def test_a_patch_that_uses_every_field_comes_back_from_the_panel_as_it_was(scene: bpy.types.Scene) -> None:
+    apply_patch(settings_of(scene), FULL, network=True)
+    assert full_in_parameters(as_read(patch_of(scene))) == full_in_parameters(as_read(FULL))
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_preset_comes_back_from_the_panel_as_it_was(scene: bpy.types.Scene, name: str) -> None:
+    apply_patch(settings_of(scene), FULL)  # nothing of what was there before is left
+    apply_patch(settings_of(scene), read_preset(name))
+    assert full_in_parameters(as_read(patch_of(scene))) == full_in_parameters(as_read(read_preset(name)))
+
+
+def test_seeds_are_read_as_artists_write_them() -> None:
+    assert parse_seeds("1-4, 24 ,7") == [1, 2, 3, 4, 24, 7]
+    assert seeds_text([1, 2, 3, 4, 24, 7]) == "1-4,24,7"
+    for text in ("", "one", "4-1", "1;2", "-3", "1--2", "0x10", "1-99999999", "2147483648"):
+        with pytest.raises(PatchError, match="eeds"):
+            parse_seeds(text)
+
+
+def numbers_in(value: Any, path: str = "") -> list[str]:
+    """The dotted paths of all numbers in a patch that can move, as the choreography room declares them."""
+    if isinstance(value, dict):
+        return [each for key, item in value.items() for each in numbers_in(item, f"{path}.{key}" if path else key)]
+    if isinstance(value, list):
+        return [each for key, item in enumerate(value) for each in numbers_in(item, f"{path}.{key}")]
+    return [path] if isinstance(value, int | float) else []
+
+
+def animatable_paths(owner: Any, path: str) -> list[str]:
+    """The data paths of all numbers below a property group that can be keyed."""
+    found: list[str] = []
+    for rna in owner.bl_rna.properties:
+        value, here = getattr(owner, rna.identifier, None), f"{path}.{rna.identifier}"
+        if rna.identifier == "rna_type":
+            continue
+        if rna.type == "COLLECTION":
+            for number, item in enumerate(value):
+                found += animatable_paths(item, f"{here}[{number}]")
+        elif rna.type == "POINTER" and isinstance(value, bpy.types.PropertyGroup):
+            found += animatable_paths(value, here)
+        elif rna.type in ("FLOAT", "INT", "BOOLEAN") and rna.is_animatable and not rna.is_readonly:
+            found.append(here)
+    return found
+
+
+def test_every_number_of_the_patch_can_be_keyed_and_reaches_the_engine_under_its_path(scene: bpy.types.Scene) -> None:
+    apply_patch(settings_of(scene), FULL, network=True)
+    patch = patch_of(scene)
+    reached = {}
+    for path in animatable_paths(settings_of(scene), "stylegan_reactive"):
+        number = number_at(scene, path)
+        if number is not None:
+            reached[number.dotted] = number
+    read = as_read(patch)
+    read.with_values({dotted: number.present for dotted, number in reached.items()})  # raises for what is no number
+    read.with_values({dotted: number.default for dotted, number in reached.items()})
+    wanted = {
+        path
+        for path in numbers_in(patch)
+        if path != "version" and ".mask.image." not in path and not (".latents." in path and path.endswith(".index"))
+    }
+    assert set(reached) == wanted
+    for dotted, number in reached.items():
+        held: Any = patch
+        for step in dotted.split("."):
+            held = held[int(step)] if isinstance(held, list) else held[step]
+        assert held == number.present
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "stylegan_reactive.latent_layers[0].influence.envelope",
+        "stylegan_reactive.latent_layers[0].source.phase.amount",  # of another kind of source
+        "stylegan_reactive.latent_layers[99].influence.amount",
+        'stylegan_reactive.latent_layers["nobody"].influence.amount',
+        "stylegan_reactive.latent_layers[0].nothing",
+        "stylegan_reactive.latent_layers[0].name",
+        "stylegan_reactive.bends[0].rotate.angle.amount",  # it translates
+        "stylegan_reactive.bends[0]..",
+        "stylegan_reactive.size",
+        "frame_current",
+    ],
+)
+def test_what_is_no_number_of_the_patch_is_left_alone(scene: bpy.types.Scene, path: str) -> None:
+    apply_patch(settings_of(scene), FULL)
+    assert number_at(scene, path) is None
+
+
+def test_layers_are_found_by_name_too(scene: bpy.types.Scene) -> None:
+    apply_patch(settings_of(scene), FULL)
+    number = number_at(scene, 'stylegan_reactive.latent_layers["Where to"].influence.gain')
+    assert number is not None
+    assert (number.dotted, number.present) == ("latent_layers.1.influence.gain", 2.0)
+
+
+Declared = tuple[bpy.types.PropertyGroup, Any]
+
+
+def pairs(scene: bpy.types.Scene) -> list[Declared]:
+    """Property groups, and what the choreography room declares for them; one for each kind of source."""
+    choreography = pytest.importorskip("stylegan_reactive.choreography.patch")
+    settings = settings_of(scene)
+    found: list[Declared] = []
+    for stack, cls in (
+        ("latent_layers", choreography.LatentLayer),
+        ("noise_layers", choreography.NoiseLayer),
+        ("rewrites", choreography.RewriteLayer),
+    ):
+        from stylegan_reactive.choreography.schema import checks_of
+
+        for source in checks_of(cls)["source"].classes:  # type: ignore[attr-defined]
+            layer = getattr(settings, stack).add()
+            layer.source.kind = source.kind
+            found += [(layer, cls), (layer.source, source)]
+            if stack == "noise_layers":
+                found.append((layer.mask, choreography.Mask))
+    bend = settings.bends.add()
+    return [*found, (bend, choreography.BendLayer), (bend.channels, choreography.BendChannels)]
+
+
+def test_limits_choices_and_defaults_are_those_that_the_patch_declares(scene: bpy.types.Scene) -> None:
+    pytest.importorskip("stylegan_reactive.choreography.patch")
+    from dataclasses import MISSING, fields
+
+    from stylegan_reactive.choreography.checks import Misfit
+    from stylegan_reactive.choreography.schema import Fixed, Number, Whole, checks_of
+    from stylegan_reactive.choreography.signals import Signal, Signalled
+
+    compared = 0
+    settings = settings_of(scene)
+    from stylegan_reactive.choreography import Patch
+
+    for group, cls in [*pairs(scene), (settings, Patch)]:
+        defaults = {each.name: each.default for each in fields(cls)}
+        for key, check in checks_of(cls).items():
+            where = f"{cls.__name__}.{key}"
+            name = "direction" if where == "DirectionLatent.method" else key
+            rna = group.bl_rna.properties.get(name)
+            if isinstance(check, Signalled):
+                signal = getattr(group, key)
+                amount = signal.bl_rna.properties["amount"]
+                assert (amount.hard_min, amount.hard_max) == pytest.approx((check.low, check.high)), where
+                usual = defaults[key]
+                assert usual == Signal(pytest.approx(amount.default), signal.envelope), where
+                compared += 1
+            elif isinstance(check, Number | Whole):
+                assert (rna.hard_min, rna.hard_max) == pytest.approx((check.low, check.high)), where
+                if defaults[key] is not MISSING and where != "GradientNoise.seconds":
+                    assert rna.default == pytest.approx(defaults[key]), where
+                compared += 1
+            elif isinstance(check, Fixed) and rna is not None and rna.type == "ENUM" and key != "operation":
+                offered = {item.identifier for item in rna.enum_items}
+                for choice in offered:
+                    check.read(choice, where)
+                with pytest.raises(Misfit) as refused:
+                    check.read("no such choice", where)
+                assert set(str(refused.value).split("one of ")[1].rstrip(".").split(", ")) == offered, where
+                assert rna.default == defaults[key], where
+                compared += 1
+    assert compared > 50
