@@ -132,7 +132,8 @@ class Choreographer:
         on_canvas = generator.noise_shapes if canvas is None else generator.synthesis.noise_shapes_on(canvas)
         self._noise_shapes = _as_shapes(on_canvas)
         self._w_avg = generator.w_avg.detach().to(device="cpu", dtype=torch.float32)
-        self._maps = NoiseMaps(self._noise_shapes, generator.device)
+        picture = None if canvas is None else (canvas.height, canvas.width)
+        self._maps = NoiseMaps(self._noise_shapes, generator.device, picture, self._own_shapes)
         self._latent_of = functools.lru_cache(maxsize=_LATENTS_KEPT)(self._map_seed)
         self._bends = BendStack(generator.tools) if self.patch.bends else None
         self._rewrites = (

@@ -49,6 +49,8 @@ class NoiseMaps:
         Where the maps are wanted.
     picture
         (height, width) of what is seen of the finest noise input, its middle; None: all of it.
+    own_shapes
+        (height, width) of each noise input without a canvas, by which the ranges of layers go; None: as `shapes`.
 
     Attributes
     ----------
@@ -58,8 +60,15 @@ class NoiseMaps:
         The masks of the layers.
     """
 
-    def __init__(self, shapes: Shapes, device: torch.device | str, picture: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self,
+        shapes: Shapes,
+        device: torch.device | str,
+        picture: tuple[int, int] | None = None,
+        own_shapes: Shapes | None = None,
+    ) -> None:
         self.shapes = shapes
+        self.own_shapes = shapes if own_shapes is None else own_shapes
         self.device = torch.device(device)
         self.starts = tuple(accumulate((height * width for height, width in shapes), initial=0))
         self.masks = MaskMaps(shapes, self.device, picture)
@@ -206,7 +215,7 @@ def frame_noise(
         amplitude = layer_amplitude(layer, values)
         if amplitude == 0.0:
             continue
-        inputs = noise_range(layer.range, maps.shapes)
+        inputs = noise_range(layer.range, maps.own_shapes)
         mask = maps.masks.row(layer.mask, values, inputs, f"noise_layers.{index}.mask")
         blend = blend_of(layer.source, values)
         if blend:

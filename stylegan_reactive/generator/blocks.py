@@ -23,7 +23,7 @@ class BlockConfig:
 
     @property
     def num_ws(self) -> int:
-        """Two for each resolution: StyleGAN 2 has one layer less at 4 px, but its last colours have a w of their own."""
+        """Two for each resolution: StyleGAN 2 has one layer less at 4 px, but a w for its last colours."""
         return 2 * len(self.channels)
 
 

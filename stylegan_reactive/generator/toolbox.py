@@ -231,7 +231,7 @@ class Toolbox:
             except CheckpointError as error:
                 raise CheckpointError(f"{error} (First: {self._file}. Second: {file}.)") from error
 
-        return self._deltas.get_or_make(("network", *_stamp(file)), find)
+        return self._deltas.get_or_make(("network", file, _version(file)), find)
 
     def saved_deltas(self, file: str) -> Mapping[str, Tensor]:
         """The edit that a file holds (see `rewriting.save_deltas`); layer to delta.
@@ -248,7 +248,7 @@ class Toolbox:
             except CheckpointError as error:
                 raise CheckpointError(f"{error} (The network: {self._file}.)") from error
 
-        return self._deltas.get_or_make(("file", *_stamp(file)), find)
+        return self._deltas.get_or_make(("file", file, _version(file)), find)
 
     def seeded_deltas(self, layer: str, seed: int, rank: int) -> Mapping[str, Tensor]:
         """A random edit of one layer (see `editing.seeded_direction`); that layer to its delta."""
@@ -287,15 +287,6 @@ class Deltas:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
         return self._kept[key]
-
-
-def _stamp(file: str) -> tuple[str, int, int]:
-    """A file's identity, which changes when it is replaced; one that is missing is left to its reader."""
-    try:
-        status = os.stat(file)
-    except OSError:
-        return file, 0, 0
-    return file, status.st_mtime_ns, status.st_size
 
 
 def _is_colour(layer: str) -> bool:

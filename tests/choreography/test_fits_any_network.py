@@ -150,3 +150,15 @@ def test_a_patch_paints_on_a_canvas(network: Generator) -> None:
     picture = choreographer.inputs({}).paint(network, canvas=canvas)
     assert picture.shape == (1, network.img_channels, height, width)
     assert bool(picture.isfinite().all())
+
+
+def test_ranges_of_noise_mean_the_same_on_a_canvas(make_small_network: Callable[..., Generator]) -> None:
+    network = make_small_network(1)
+    patch = Patch(noise_layers=(NoiseLayer(source=FixedNoise(seed=1), range=(8, 16)),))
+
+    def reached(canvas: Canvas | None) -> list[bool]:
+        noise = Choreographer(patch, network, canvas).inputs({}).noise
+        return [bool(map_.any()) for map_ in noise if isinstance(map_, torch.Tensor)]
+
+    assert reached(Canvas(96, 32)) == reached(Canvas(64, 64, layer="b8.conv1")) == reached(None)
+    assert reached(None) == [False, True, True, True, True, False, False]
