@@ -31,7 +31,9 @@ class Workspace:
         if buffer is None or buffer.numel() < size:
             self._buffers.pop(name, None)  # freed before its successor is made
             del buffer
-            buffer = self._buffers[name] = torch.empty(size)
+            # Made as an ordinary tensor: one of inference mode could not be written to by the next picture outside it.
+            with torch.inference_mode(False):
+                buffer = self._buffers[name] = torch.empty(size)
         return buffer[:size].view(shape)
 
 

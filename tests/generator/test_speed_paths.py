@@ -148,6 +148,20 @@ def test_a_picture_is_the_same_to_the_last_bit_in_any_batch_and_every_time() -> 
         assert torch.equal(generator.synthesis(ws[index : index + 1])[0], together[index])
 
 
+@pytest.mark.usefixtures("short_strips")
+def test_pictures_can_be_painted_inside_and_outside_of_inference_mode_by_turns() -> None:
+    generator = made()
+    ws = torch.randn(1, generator.num_ws, generator.w_dim)
+    with torch.inference_mode():
+        first = generator.synthesis(ws)
+    with torch.no_grad():
+        second = generator.synthesis(ws)
+    with torch.inference_mode():
+        third = generator.synthesis(ws)
+    assert torch.equal(first, second)
+    assert torch.equal(first, third)
+
+
 def test_what_a_bend_kept_is_not_painted_over() -> None:
     generator = made()
     kept: list[Tensor] = []
