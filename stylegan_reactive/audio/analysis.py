@@ -3,7 +3,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from numbers import Integral, Rational
 from pathlib import Path
@@ -20,7 +20,7 @@ from .listening import RHYTHM_NEEDS, RHYTHMIC, SOURCES, Ear, Need, needs
 from .metre import BEATS_PER_BAR
 from .r128 import integrated_loudness
 from .rhythm import DEFAULT_TEMPO, FOUND, Rhythm, RhythmSettings, find_rhythm
-from .sections import Section
+from .sections import Section, sections_from_markers
 from .structure import Method, find_sections
 
 Progress = Callable[[float, str], None]
@@ -48,11 +48,14 @@ class SectionSettings:
         ``laplacian``: by what repeats. ``novelty``: where the sound changes most.
     shortest_bars
         Fewest bars in a section.
+    markers
+        Seconds and label of each section's start, where the artist has set them; nothing is looked for then.
     """
 
     kinds: int | None = None
     method: Method = "laplacian"
     shortest_bars: int = 4
+    markers: tuple[tuple[float, str], ...] = ()
 
     def __post_init__(self) -> None:
         if self.kinds is not None and not _is_count(self.kinds):
@@ -243,8 +246,19 @@ def analyse(
 
         found = find_rhythm(novelty, circle, energy, rhythm, tell_search)
     sections: tuple[Section, ...] = ()
-    if found and Need("timbre") in kept[MIX]:
-        sections = find_sections(kept[MIX][Need("timbre")], circle, found, float(length), **asdict(form))
+    if form.markers:
+        times, labels = [time for time, _ in form.markers], [label for _, label in form.markers]
+        sections = sections_from_markers(times, labels, float(length))
+    elif found and Need("timbre") in kept[MIX]:
+        sections = find_sections(
+            kept[MIX][Need("timbre")],
+            circle,
+            found,
+            float(length),
+            kinds=form.kinds,
+            method=form.method,
+            shortest_bars=form.shortest_bars,
+        )
     tell(RHYTHM, "Drawing the envelopes")
     songs = {source: Heard(part, found, sections, rate, frames) for source, part in kept.items()}
     drawn = {str(feature): draw(_alone(feature, stems), songs[_file_of(feature, stems)]) for feature in wanted}

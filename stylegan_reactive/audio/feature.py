@@ -11,10 +11,13 @@ an octave is divided, or into how many kinds sections are sorted; ``part`` is on
 seconds, ``sections/4.0~0.5bars`` in half a bar.
 """
 
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from ..errors import PatchError
 
@@ -66,93 +69,22 @@ class Kind:
     clock: bool = False
 
 
-def _takes(words: str) -> frozenset[str]:
-    return frozenset(words.split())
+_DATA = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
+# As data, so that Blender's room can read it without this one; it has labels and groups for its menus besides.
 
 
-KINDS: Mapping[str, Kind] = MappingProxyType(
-    {
-        "onset": Kind("Where something starts, and how strongly", "strength", 0.0, 1.0, _takes("source band")),
-        "kick": Kind("Hits of the bass drum", "strength", 0.0, 1.0, _takes("source")),
-        "snare": Kind("Hits of the snare drum, and claps", "strength", 0.0, 1.0, _takes("source")),
-        "hats": Kind("Hits of hi-hats and other bright drums", "strength", 0.0, 1.0, _takes("source")),
-        "rms": Kind(
-            "Root mean square of the sound, against the song's loudest",
-            "share",
-            0.0,
-            1.0,
-            _takes("source band seconds"),
-        ),
-        "loudness": Kind(
-            "Loudness after EBU R128: momentary over 0.4 s, short-term with ~3", "LUFS", None, None, _takes("seconds")
-        ),
-        "centroid": Kind(
-            "Where the middle of the spectrum lies: how bright the sound is",
-            "Hz",
-            None,
-            None,
-            _takes("source band"),
-            logarithmic=True,
-        ),
-        "flatness": Kind("From one tone, 0, to even noise, 1", "share", 0.0, 1.0, _takes("source band")),
-        "contrast": Kind(
-            "By how much the peaks of each octave stand above its valleys",
-            "dB",
-            None,
-            None,
-            _takes("source"),
-            columns=7,
-        ),
-        "flux": Kind("Share of the spectrum that is new", "share", 0.0, 1.0, _takes("source band")),
-        "build": Kind("How much louder and brighter the sound becomes", "share", 0.0, 1.0, _takes("seconds")),
-        "drop": Kind(
-            "How much more bass and force has come in than there was before", "share", 0.0, 1.0, _takes("seconds")
-        ),
-        "chroma": Kind(
-            "How much of the sound each pitch class has; the classes sum to one",
-            "share",
-            0.0,
-            1.0,
-            _takes("source bins"),
-            columns=PITCHES,
-        ),
-        "tonnetz": Kind(
-            "Where the harmony is on the circles of fifths, minor thirds and major thirds",
-            "share",
-            -1.0,
-            1.0,
-            _takes("source"),
-            columns=6,
-        ),
-        "pitch": Kind(
-            "How high the melody is; it rests in pauses", "Hz", None, None, _takes("source band"), logarithmic=True
-        ),
-        "voicing": Kind("How much of the sound the melody is", "share", 0.0, 1.0, _takes("source band")),
-        "bars": Kind("Number of the bar plus place in it", "bars", None, None, clock=True),
-        "seconds": Kind("Seconds since the song began", "seconds", None, None, clock=True),
-        "tempo": Kind("How fast the beat goes", "BPM", None, None, logarithmic=True),
-        "beats": Kind("One on the frame in which a beat falls", "pulse", 0.0, 1.0),
-        "downbeats": Kind("One on the frame in which a bar begins", "pulse", 0.0, 1.0),
-        "sections": Kind(
-            "One while a section of a kind is heard, kinds in the order of their first; fades over at a boundary",
-            "share",
-            0.0,
-            1.0,
-            _takes("bins seconds bars"),
-            columns=None,
-        ),
-    }
-)
+def _kind(about: Mapping[str, Any]) -> Kind:
+    known = {field.name: about[field.name] for field in fields(Kind) if field.name in about}
+    return Kind(**{**known, "takes": frozenset(about["takes"])})
+
+
+KINDS: Mapping[str, Kind] = MappingProxyType({name: _kind(about) for name, about in _DATA["kinds"].items()})
 """All kinds of features by name."""
 
 DEFAULT_FEATURES = ("onset", "kick", "snare", "hats", "rms", "chroma", "bars", "seconds", "sections")
 """What is listened for where nothing else is said."""
 
-_NUMBER = r"\d+(?:\.\d+)?"
-_GRAMMAR = re.compile(
-    r"(?:(?P<source>[^\s:/.@~]+):)?(?P<kind>[a-z_]+)(?:/(?P<bins>\d+))?(?:\.(?P<part>\d+))?"
-    rf"(?:@(?P<low>{_NUMBER})-(?P<high>{_NUMBER}))?(?:~(?P<length>{_NUMBER})(?P<in_bars>bars)?)?"
-)
+_GRAMMAR = re.compile(_DATA["grammar"])
 
 
 @dataclass(frozen=True)

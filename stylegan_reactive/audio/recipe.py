@@ -134,10 +134,13 @@ def bake(analysis: Analysis, recipe: Recipe) -> np.ndarray:
     KeyError
         The analysis was made without the recipe's feature.
     PatchError
-        The feature has fewer columns in this song.
+        The feature has fewer columns in this song. A kind of section that it does not have is no error: it is never
+        heard.
     """
     feature = Feature.parse(recipe.feature)
     whole = analysis[feature.whole]
+    if feature.kind == "sections" and feature.part is not None and feature.part >= whole.shape[1]:
+        return np.zeros(len(whole), np.float32)
     if feature.part is not None and (whole.ndim < 2 or feature.part >= whole.shape[1]):
         columns = whole.shape[1] if whole.ndim > 1 else 0
         raise PatchError(f"Envelope “{recipe.name}”: there is no “{feature}”; this song has {columns}, counted from 0.")

@@ -5,6 +5,7 @@ import bpy
 
 from . import (
     envelope_operators,
+    follow_operators,
     layer_operators,
     list_operators,
     mask_images,
@@ -15,6 +16,7 @@ from . import (
     preferences,
     preview,
     properties,
+    song_operators,
 )
 from .session import session
 
@@ -24,6 +26,8 @@ _CLASSES = (
     *envelope_operators.CLASSES,
     *list_operators.CLASSES,
     *layer_operators.CLASSES,
+    *song_operators.CLASSES,
+    *follow_operators.CLASSES,
     *picture_operators.CLASSES,
     *panels.CLASSES,
 )
@@ -37,10 +41,12 @@ def register() -> None:
     picture.register()
     mask_images.register()
     preview.register()
+    follow_operators.register()
 
 
 def unregister() -> None:
     """Remove everything from Blender and stop the engine."""
+    follow_operators.unregister()
     preview.unregister()
     session.close()
     mask_images.unregister()

@@ -5,14 +5,14 @@ Reading never trusts a property's present value where a curve drives it: inside 
 it, and the engine looks ahead to frames that Blender has not reached. See Blender's ``FCurve.evaluate``.
 """
 
-import functools
+import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import bpy
 import numpy as np
 
 from ..errors import ReactiveError
+from .sparse_keys import Keys
 
 LONGEST_NAME = 63  # bytes of a custom property's name
 GROUP = "Audio"
@@ -26,108 +26,6 @@ class CurveError(ReactiveError):
 def property_path(name: str) -> str:
     """The data path of a custom property."""
     return f'["{bpy.utils.escape_identifier(name)}"]'
-
-
-# Sparse keys
-
-
-@dataclass(frozen=True)
-class Keys:
-    """Bezier key frames over samples: where they lie, and the heights of their handles.
-
-    Attributes
-    ----------
-    index : int array [keys], rising
-        Samples that are keys; the first and the last sample always are.
-    value, left, right : float64 array [keys]
-        Height of the key and of its handles. A handle lies a third of the way to its neighbour, so that between two
-        keys the curve is a cubic polynomial of time.
-    """
-
-    index: np.ndarray
-    value: np.ndarray
-    left: np.ndarray
-    right: np.ndarray
-
-
-@functools.cache
-def _handle_fit(steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For a span of some steps: Bernstein weights of the ends and of the handles, and the least squares for these.
-
-    Returns
-    -------
-    ends : float64 [steps - 1, 2]
-    handles : float64 [steps - 1, 2]
-    solve : float64 [2, steps - 1]
-        Least squares for the two handles' heights.
-    """
-    t = np.arange(1, steps) / steps
-    ends = np.stack(((1 - t) ** 3, t**3), 1)
-    handles = np.stack((3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t)), 1)
-    return ends, handles, np.linalg.pinv(handles)
-
-
-def _span(values: np.ndarray, first: int, last: int) -> tuple[np.ndarray, float]:
-    """Heights of the two handles between two samples, and the largest error that is left."""
-    steps = last - first
-    line = np.array([values[first] * 2 + values[last], values[first] + values[last] * 2]) / 3
-    if steps == 1:
-        return line, 0.0
-    ends, handles, solve = _handle_fit(steps)
-    rest = values[first + 1 : last] - ends @ values[[first, last]]
-    # Two samples or fewer between the keys leave the handles undecided or wild; a straight line does not.
-    chosen = solve @ rest if steps > 3 else line
-    return chosen, float(np.abs(handles @ chosen - rest).max())
-
-
-def sparse_keys(values: np.ndarray, tolerance: float, *, longest: int = 256) -> Keys:
-    """Few Bezier keys whose curve stays within a tolerance of all samples.
-
-    Attacks are keyed on their sample and on the one before, so that no handle reaches over them; between these each
-    span is made as long as the tolerance allows.
-
-    Parameters
-    ----------
-    values : float array [n]
-    tolerance : float
-        Largest difference, in the unit of the values.
-    longest : int
-        Most samples between two keys.
-    """
-    values = np.asarray(values, np.float64)
-    count = len(values)
-    rise = np.diff(values, prepend=values[:1])
-    attack = np.flatnonzero((rise > max(10 * tolerance, 1e-9)) & (np.append(rise[1:], 0.0) <= 0.0))
-    stops = np.unique(np.concatenate(([count - 1], attack, attack - 1)))
-    index: list[int] = [0]
-    left: list[float] = []
-    right: list[float] = []
-    while index[-1] < count - 1:
-        first = index[-1]
-        stop = min(int(stops[np.searchsorted(stops, first, side="right")]), first + longest)
-        good, bad = first + 1, stop + 1  # gallop forward while it fits, then halve the step that did not
-        step = 1
-        while good < stop:
-            trial = min(good + step, stop)
-            if _span(values, first, trial)[1] > tolerance:
-                bad = trial
-                break
-            good, step = trial, step * 2
-        while bad - good > 1:
-            trial = (good + bad) // 2
-            if _span(values, first, trial)[1] > tolerance:
-                bad = trial
-            else:
-                good = trial
-        handles, _ = _span(values, first, good)
-        right.append(handles[0])
-        left.append(handles[1])
-        index.append(good)
-    heights = values[index]
-    # The outer handles go straight on, so that a clock does where the curve is extrapolated.
-    left.insert(0, 2 * heights[0] - right[0] if right else heights[0])
-    right.append(2 * heights[-1] - left[-1])
-    return Keys(np.array(index), heights, np.array(left), np.array(right))
 
 
 # Writing
@@ -152,62 +50,80 @@ def ensure_channelbag(scene: bpy.types.Scene) -> "bpy.types.ActionChannelbag":
 
 
 def write_envelope(
-    scene: bpy.types.Scene, name: str, first_frame: int, values: np.ndarray, tolerance: float, *, endless: bool = False
-) -> int:
+    scene: bpy.types.Scene, name: str, first_frame: int, keys: Keys, *, endless: bool = False, straight: bool = False
+) -> bpy.types.FCurve:
     """Bake an envelope into key frames on a custom property of the scene.
 
-    Keys that were there are replaced; the curve itself, and with it the artist's modifiers, stays.
+    Keys that were there are replaced; the curve itself stays, and with it what the artist has set on it: modifiers,
+    extrapolation, group, colour, mute.
 
     Parameters
     ----------
     name : str
         Of the custom property, such as ``audio_kick``.
     first_frame : int
-        Frame of ``values[0]``.
-    values : float array [frames]
-    tolerance : float
+        Frame of the first sample.
+    keys : Keys
         See `sparse_keys`.
     endless : bool
         Whether the curve goes on rising beyond its ends: for clocks.
-
-    Returns
-    -------
-    int
-        Number of keys.
+    straight : bool
+        Whether straight lines join the keys, and no handles.
     """
-    scene[name] = float(values[0])
-    top = max(1.0, float(np.max(values)))
+    low, high = float(np.min(keys.value)), float(np.max(keys.value))
+    scene[name] = float(keys.value[0])
     scene.id_properties_ui(name).update(
-        min=-1e9 if endless else min(0.0, float(np.min(values))),
-        max=1e9 if endless else top * 4,
+        min=-1e9 if endless else min(0.0, low),
+        max=1e9 if endless else max(1.0, high) * 4,
         soft_min=0.0,
-        soft_max=top,
+        soft_max=max(1.0, high),
         description="Baked from the song by StyleGAN Reactive; edit its keys in the Graph Editor",
     )
     bag = ensure_channelbag(scene)
     path = property_path(name)
-    curve = bag.fcurves.find(path) or bag.fcurves.new(path)
-    if curve.group is None:
+    curve = bag.fcurves.find(path)
+    if curve is None:
+        curve = bag.fcurves.new(path)
+        curve.extrapolation = "LINEAR" if endless else "CONSTANT"
         group = CLOCK_GROUP if endless else GROUP
         curve.group = bag.groups.get(group) or bag.groups.new(group)
-    keys = sparse_keys(values, tolerance)
     frames = keys.index + first_frame
-    third = np.diff(frames) / 3
-    before, after = np.append(third[:1], third), np.append(third, third[-1:])  # a lone key has no handles to place
+    third = np.diff(frames) / 3 if len(frames) > 1 else np.ones(1)
     points = curve.keyframe_points
     points.clear()
     points.add(len(frames))
     points.foreach_set("co", _interleaved(frames, keys.value))
-    points.foreach_set("handle_left", _interleaved(frames - (before if len(third) else 1), keys.left))
-    points.foreach_set("handle_right", _interleaved(frames + (after if len(third) else 1), keys.right))
-    for part, choice in (("interpolation", "BEZIER"), ("handle_left_type", "FREE"), ("handle_right_type", "FREE")):
+    points.foreach_set("handle_left", _interleaved(frames - np.append(third[:1], third)[: len(frames)], keys.left))
+    points.foreach_set("handle_right", _interleaved(frames + np.append(third, third[-1:])[: len(frames)], keys.right))
+    choices = (
+        ("interpolation", "LINEAR" if straight else "BEZIER"),
+        ("handle_left_type", "FREE"),
+        ("handle_right_type", "FREE"),
+    )
+    for part, choice in choices:
         number = bpy.types.Keyframe.bl_rna.properties[part].enum_items[choice].value
         points.foreach_set(part, np.full(len(frames), number, np.int32))
     for part in ("select_control_point", "select_left_handle", "select_right_handle"):
         points.foreach_set(part, np.zeros(len(frames), bool))
-    curve.extrapolation = "LINEAR" if endless else "CONSTANT"
     curve.update()
-    return len(frames)
+    return curve
+
+
+def fingerprint(curve: bpy.types.FCurve) -> str:
+    """What the keys of a curve are, in a few letters: equal only where no key was moved, added, removed or reshaped.
+
+    Selecting keys, saving and loading, and `FCurve.update` leave it as it is; modifiers are no part of it.
+    """
+    points = curve.keyframe_points
+    mark = hashlib.blake2b(digest_size=12)
+    for part in ("co", "handle_left", "handle_right"):
+        numbers = np.empty(2 * len(points), np.float32)
+        points.foreach_get(part, numbers)
+        mark.update(numbers.tobytes())
+    kinds = np.empty(len(points), np.int32)
+    points.foreach_get("interpolation", kinds)
+    mark.update(kinds.tobytes())
+    return mark.hexdigest()
 
 
 def _interleaved(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -220,7 +136,7 @@ def rename_paths(scene: bpy.types.Scene, renamed: Mapping[str, str | None]) -> N
     data = scene.animation_data
     if data is None:
         return
-    collections = [data.drivers] + ([bag.fcurves] if (bag := _channelbag(scene)) else [])
+    collections = [data.drivers] + ([bag.fcurves] if (bag := channelbag(scene)) else [])
     for collection in collections:
         for curve in list(collection):
             for old, new in renamed.items():
@@ -235,7 +151,8 @@ def rename_paths(scene: bpy.types.Scene, renamed: Mapping[str, str | None]) -> N
 # Reading
 
 
-def _channelbag(scene: bpy.types.Scene) -> "bpy.types.ActionChannelbag | None":
+def channelbag(scene: bpy.types.Scene) -> "bpy.types.ActionChannelbag | None":
+    """The channels of the scene's action and slot; None where there are none."""
     data = scene.animation_data
     if data is None or data.action is None or data.action_slot is None:
         return None
@@ -267,7 +184,7 @@ class SceneCurves:
         self.scene = scene
         self.up_to_date = up_to_date
         data = scene.animation_data
-        bag = _channelbag(scene)
+        bag = channelbag(scene)
         self.curves = {curve.data_path: curve for curve in bag.fcurves} if bag is not None else {}
         self.drivers = {driver.data_path: driver for driver in data.drivers} if data is not None else {}
         if data is not None and data.use_nla:

@@ -1,106 +1,449 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Envelopes as the Scene stores them: curves made from the song, and how each is made."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, FloatProperty
+from bpy.props import (
+    BoolProperty,
+    CollectionProperty,
+    EnumProperty,
+    FloatProperty,
+    IntProperty,
+    StringProperty,
+)
 
+from . import envelope_curves
+from .envelope_features import AUDIO, CLOCKS, GROUPS, KINDS, PITCHES, FeatureParts, parts_of
 from .keying import FIXED
 
-PITCHES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+STEP_KINDS: dict[str, Any] = json.loads((AUDIO / "envelope_steps.json").read_text(encoding="utf-8"))
+"""The steps of post-processing as the audio room describes them: ``description``, and ``parameters`` by name."""
 
-FEATURES = (
-    ("onset", "Onset", "Every attack in the song, whatever the instrument"),
-    ("kick", "Kick", "Attacks in the bass: the bass drum"),
-    ("snare", "Snare", "Attacks in the middle: snare and clap"),
-    ("hats", "Hats", "Attacks in the treble: hi-hats and shakers"),
-    ("rms", "Loudness", "How loud the song is: rises and falls with its sections"),
-    *(
-        (f"chroma.{i}", f"Pitch {name}", f"How much of the sound is the note {name}, in any octave")
-        for i, name in enumerate(PITCHES)
-    ),
-    ("bars", "Bars", "The position in the song, counted in bars: the clock of the loops"),
-    ("seconds", "Seconds", "The position in the song, counted in seconds: the clock of the noise"),
+STEP_LABELS = {
+    "gaussian": "Smooth",
+    "follower": "Attack and Release",
+    "normalise": "Normalise Peaks",
+    "normalise_range": "Stretch to Range",
+    "normalise_loudness": "Even Out Songs",
+    "expand": "Expand",
+    "compress": "Compress",
+    "gain_and_clip": "Gain and Clip",
+    "power": "Power",
+    "gate": "Gate",
+    "trigger": "Trigger",
+    "delay": "Delay",
+}
+
+PARAMETER_LABELS = {"gaussian_seconds": "Time", "gaussian_future": "Look Ahead", "delay_seconds": "Time"}
+
+SOURCES = (
+    ("mix", "Mix", "Everything that sounds"),
+    ("percussive", "What Strikes", "Drums and other hits, told from the mix"),
+    ("harmonic", "What Rings", "Notes and chords, told from the mix"),
+    ("drums", "Drums", "The stem of this name where there is one, else guessed from the mix"),
+    ("bass", "Bass", "The stem of this name where there is one, else guessed from the mix"),
+    ("vocals", "Vocals", "The stem of this name where there is one, else guessed from the mix"),
+    ("other", "Other", "The stem of this name where there is one, else guessed from the mix"),
+    ("stem", "Own Stem", "A stem by its name: the name of its file in the folder of stems"),
 )
-CLOCKS = ("bars", "seconds")
-RECIPE_KEYS = ("feature", "smooth", "future", "renormalise", "power", "gain", "release")
+
+TONNETZ = ("Fifths, X", "Fifths, Y", "Minor Thirds, X", "Minor Thirds, Y", "Major Thirds, X", "Major Thirds, Y")
+
+
+def feature_items() -> list[tuple[str, str, str, str, int]]:
+    """All kinds of features under their headings; a kind keeps its number when others are added behind it."""
+    items: list[tuple[str, str, str, str, int]] = []
+    numbers = {name: number for number, name in enumerate(KINDS)}
+    for group in GROUPS:
+        items.append(("", group, "", "NONE", 0))
+        items += [
+            (name, kind["label"], kind["meaning"], "NONE", numbers[name])
+            for name, kind in KINDS.items()
+            if kind["group"] == group
+        ]
+    return items
+
+
+# Steps of post-processing
+
+
+def _parameter(kind: str, name: str, about: Mapping[str, Any]) -> Any:
+    """The property of one parameter of a step, with the range and the unit that the audio room gives it."""
+    label = PARAMETER_LABELS.get(f"{kind}_{name}", name.replace("_", " ").title())
+    seconds = about["unit"] == "s"
+    subtype = {"s": "TIME_ABSOLUTE", "%": "PERCENTAGE"}.get(about["unit"], "NONE")
+    return FloatProperty(
+        name=f"{label} (dB)" if about["unit"] == "dB" else label,
+        default=about["default"],
+        min=about["low"],
+        max=about["high"],
+        soft_max=min(about["high"], 5.0 if seconds else max(8.0, about["default"]) if about["unit"] == "" else 1e9),
+        step=1 if seconds else 10,
+        precision=3,
+        subtype=subtype,
+        unit="TIME_ABSOLUTE" if seconds else "NONE",
+        options=FIXED,
+        description=about["description"],
+    )
+
+
+STEP_ITEMS = [(name, STEP_LABELS.get(name, name), about["description"]) for name, about in STEP_KINDS.items()]
+"""Kinds of steps as a menu lists them."""
+
+
+class SGR_EnvelopeStep(bpy.types.PropertyGroup):
+    """One step between what is heard and its curve. Each kind keeps parameters of its own."""
+
+    def to_plain(self) -> dict[str, Any]:
+        """The step as data of the audio room."""
+        return {"step": self.kind, **{name: getattr(self, f"{self.kind}_{name}") for name in self.parameters}}
+
+    def set_plain(self, step: Mapping[str, Any]) -> None:
+        """Take over a step of the audio room."""
+        self.kind = step["step"]
+        for name, value in step.items():
+            if name != "step":
+                setattr(self, f"{self.kind}_{name}", value)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of what can be set at this kind of step."""
+        return tuple(STEP_KINDS[self.kind]["parameters"])
+
+
+SGR_EnvelopeStep.__annotations__ = {
+    "kind": EnumProperty(
+        name="Step",
+        items=STEP_ITEMS,
+        options=FIXED,
+        description="What is done with the curve",
+    ),
+    "enabled": BoolProperty(name="Enabled", default=True, options=FIXED, description="Take this step"),
+    "expanded": BoolProperty(name="Show", default=True, options=FIXED, description="Show the settings of this step"),
+    **{
+        f"{kind}_{name}": _parameter(kind, name, parameter)
+        for kind, about in STEP_KINDS.items()
+        for name, parameter in about["parameters"].items()
+    },
+}
+
+
+def steps_of(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The chain of a recipe; what its short form says becomes the steps that the audio room takes for it."""
+    short: list[dict[str, Any]] = []
+    if recipe.get("smooth", 0.0) > 0:
+        short.append({"step": "gaussian", "seconds": recipe["smooth"], "future": recipe.get("future", 0.0)})
+    if recipe.get("renormalise", False):
+        short.append({"step": "normalise"})
+    if recipe.get("power", 1.0) != 1:
+        short.append({"step": "power", "exponent": recipe["power"]})
+    if recipe.get("gain", 1.0) != 1:
+        short.append({"step": "gain_and_clip", "gain": recipe["gain"]})
+    if recipe.get("release", 0.0) > 0:
+        short.append({"step": "follower", "release": recipe["release"]})
+    return [*short, *recipe.get("steps", ())]
+
+
+# Envelopes
 
 
 class SGR_Envelope(bpy.types.PropertyGroup):
     """One curve made from the song, and how it is made."""
 
-    feature: EnumProperty(
-        name="Feature", items=FEATURES, default="onset", options=FIXED, description="What to listen to"
+    name: StringProperty(
+        name="Name",
+        options=FIXED,
+        update=envelope_curves.on_renamed,
+        description="Of the envelope and of the scene's custom property that holds its curve. Layers, drivers and "
+        "keys follow when it changes",
     )
-    smooth: FloatProperty(
-        name="Smooth",
+    known_name: StringProperty(options={"HIDDEN"})
+    kind: EnumProperty(
+        name="Feature", items=feature_items(), default="onset", options=FIXED, description="What to listen for"
+    )
+    source: EnumProperty(name="Source", items=SOURCES, options=FIXED, description="Where to listen for it")
+    stem: StringProperty(
+        name="Stem", options=FIXED, description="Name of the stem: the name of its file without the ending"
+    )
+    use_band: BoolProperty(
+        name="Band", default=False, options=FIXED, description="Hear only a range of frequencies, low to high"
+    )
+    band_low: FloatProperty(
+        name="From",
+        default=60.0,
+        min=0.0,
+        max=22049.0,
+        precision=0,
+        step=1000,
+        options=FIXED,
+        description="Lowest frequency that is heard, in Hz; a bass drum is at 60",
+    )
+    band_high: FloatProperty(
+        name="To",
+        default=250.0,
+        min=1.0,
+        max=22050.0,
+        precision=0,
+        step=1000,
+        options=FIXED,
+        description="Highest frequency that is heard, in Hz; cymbals reach beyond 10000",
+    )
+    part: IntProperty(
+        name="Column", default=0, min=0, max=119, options=FIXED, description="Which of its values, counted from 0"
+    )
+    note: EnumProperty(
+        name="Note",
+        items=[(str(number), pitch, "In any octave") for number, pitch in enumerate(PITCHES)],
+        options=FIXED,
+        description="Which note to listen for",
+        get=lambda self: min(self.part, len(PITCHES) - 1),
+        set=lambda self, value: setattr(self, "part", value),
+    )
+    axis: EnumProperty(
+        name="Axis",
+        items=[(str(number), name, "") for number, name in enumerate(TONNETZ)],
+        options=FIXED,
+        description="Along which circle of related chords",
+        get=lambda self: min(self.part, len(TONNETZ) - 1),
+        set=lambda self, value: setattr(self, "part", value),
+    )
+    bins: IntProperty(
+        name="Divisions",
+        default=0,
+        min=0,
+        max=120,
+        options=FIXED,
+        description="Notes in an octave, or kinds into which sections are sorted; 0: the usual ones",
+    )
+    length: FloatProperty(
+        name="Over",
         default=0.0,
         min=0.0,
-        soft_max=5.0,
-        max=600.0,
-        subtype="TIME_ABSOLUTE",
-        unit="TIME_ABSOLUTE",
-        options=FIXED,
-        description="Blur over time, in seconds, looking back only, so nothing moves before it sounds",
-    )
-    future: FloatProperty(
-        name="Look Ahead",
-        default=0.0,
-        min=0.0,
-        max=1.0,
-        subtype="FACTOR",
-        options=FIXED,
-        description="Let Smooth also look into the future. Above 0 the picture may move before the sound",
-    )
-    renormalise: BoolProperty(
-        name="Stretch", default=False, options=FIXED, description="Stretch what Smooth has flattened to 0…1 again"
-    )
-    release: FloatProperty(
-        name="Release",
-        default=0.0,
-        min=0.0,
-        soft_max=5.0,
-        max=600.0,
-        subtype="TIME_ABSOLUTE",
-        unit="TIME_ABSOLUTE",
-        options=FIXED,
-        description="How long the curve takes to fall after each peak, in seconds",
-    )
-    power: FloatProperty(
-        name="Power",
-        default=1.0,
-        min=0.1,
         soft_max=8.0,
-        max=100.0,
+        max=600.0,
+        step=10,
         options=FIXED,
-        description="Above 1 weak hits count less, below 1 they count more",
+        description="Over how many seconds to average, or to cross-fade sections; 0: as short as possible",
     )
-    gain: FloatProperty(
-        name="Gain",
-        default=1.0,
-        min=0.0,
-        soft_max=4.0,
+    length_in_bars: BoolProperty(
+        name="In Bars", default=False, options=FIXED, description="Count the cross-fade in bars instead of seconds"
+    )
+    steps: CollectionProperty(type=SGR_EnvelopeStep)
+    step_index: IntProperty(options=FIXED)
+    dense: BoolProperty(
+        name="A Key on Every Frame",
+        default=False,
         options=FIXED,
-        description="Multiplies the curve before it is limited to 0…1",
+        description="Write one key for each frame instead of as few as the tolerance allows",
     )
+    mute: BoolProperty(
+        name="Mute",
+        options=FIXED,
+        description="Mute the curve as in the Graph Editor and set it to rest at 0, in the film too. "
+        "Its keys and modifiers stay",
+        get=envelope_curves.is_muted,
+        set=envelope_curves.set_muted,
+    )
+    own_mute: BoolProperty(options={"HIDDEN"})
+    solo: BoolProperty(
+        name="Solo",
+        options=FIXED,
+        description="Mute all other envelopes, so that you see what this one moves. Bars and Seconds run on",
+        get=lambda self: self.soloed,
+        set=envelope_curves.set_solo,
+    )
+    soloed: BoolProperty(options={"HIDDEN"})
+    fingerprint: StringProperty(options={"HIDDEN"})
+    baked_from: StringProperty(options={"HIDDEN"})
 
     @property
     def is_clock(self) -> bool:
         """Whether the curve counts on, instead of staying between 0 and 1."""
-        return self.feature in CLOCKS
+        return self.kind in CLOCKS
 
-    def recipe(self) -> dict[str, str | float | bool]:
+    def takes(self, word: str) -> bool:
+        """Whether the feature can be asked for by ``source``, ``band``, ``bins``, ``seconds`` or ``bars``."""
+        return word in KINDS[self.kind]["takes"]
+
+    @property
+    def feature(self) -> str:
+        """The feature's text, as a recipe has it: ``percussive:onset@60-250``."""
+        bins = self.bins if self.takes("bins") and self.bins >= 2 else None
+        columns = KINDS[self.kind]["columns"]
+        part = None if columns == 0 else self.part
+        if part is not None and (bins or columns):
+            part = min(part, (bins or columns) - 1)
+        in_bars = self.length_in_bars and self.takes("bars")
+        source = (self.stem.strip() or "mix") if self.source == "stem" else self.source
+        return str(
+            FeatureParts(
+                self.kind,
+                source if self.takes("source") else "mix",
+                bins,
+                part,
+                (self.band_low, self.band_high) if self.use_band and self.takes("band") else None,
+                self.length if self.length >= 0.001 and (in_bars or self.takes("seconds")) else None,
+                in_bars,
+            )
+        )
+
+    @feature.setter
+    def feature(self, text: str) -> None:
+        parts = parts_of(text)
+        self.kind = parts.kind
+        known = parts.source in [name for name, *_ in SOURCES if name != "stem"]
+        self.source, self.stem = (parts.source, "") if known else ("stem", parts.source)
+        self.use_band = parts.band is not None
+        if parts.band is not None:
+            self.band_low, self.band_high = parts.band
+        self.bins, self.part = parts.bins or 0, parts.part or 0
+        self.length, self.length_in_bars = parts.length or 0.0, parts.in_bars
+
+    def recipe(self) -> dict[str, Any]:
         """The envelope as the audio room wants it."""
-        return {"name": self.name, **{key: getattr(self, key) for key in RECIPE_KEYS}}
+        steps = [] if self.is_clock else [step.to_plain() for step in self.steps if step.enabled]
+        return {"name": self.name, "feature": self.feature, "steps": steps}
 
     def set_recipe(self, recipe: Mapping[str, Any]) -> None:
-        """Take over a recipe of the audio room."""
+        """Take over a recipe of the audio room, of either form; raises `PatchError` for an unknown feature."""
+        self.feature = recipe["feature"]
         self.name = recipe["name"]
-        for key in RECIPE_KEYS:
-            if key in recipe:
-                setattr(self, key, recipe[key])
+        self.steps.clear()
+        for step in steps_of(recipe):
+            self.steps.add().set_plain(step)
 
 
-CLASSES = (SGR_Envelope,)
+# What the artist knows of the song
+
+
+class SGR_Hearing(bpy.types.PropertyGroup):
+    """Corrections of what is heard: the beat, the bars, the sections, and stems."""
+
+    stems: StringProperty(
+        name="Stems",
+        subtype="DIR_PATH",
+        options=FIXED,
+        description="A folder with the song's stems: drums.wav, vocals.wav and so on, as long as the song",
+    )
+    separation_weights: StringProperty(
+        name="Weights",
+        subtype="FILE_PATH",
+        options=FIXED,
+        description="File or folder with the weights of the network that separates stems; empty: download them once, "
+        "when Blender may go online",
+    )
+    tempo_from: EnumProperty(
+        name="Beat",
+        options=FIXED,
+        description="Where the beat comes from",
+        items=(
+            ("FOUND", "Listen", "Find the beat in the song"),
+            ("FIXED", "Fixed Tempo", "An even beat, for music made by a machine"),
+            ("TAPPED", "Tapped", "Follow your taps, drawn to the song's attacks"),
+        ),
+    )
+    fixed_bpm: FloatProperty(
+        name="Beats per Minute", default=120.0, min=10.0, max=1000.0, options=FIXED, description="The exact tempo"
+    )
+    use_first_beat: BoolProperty(
+        name="First Beat At", default=False, options=FIXED, description="Say where a beat lies, instead of finding it"
+    )
+    first_beat: FloatProperty(
+        name="First Beat",
+        default=0.0,
+        soft_min=0.0,
+        soft_max=10.0,
+        precision=3,
+        subtype="TIME_ABSOLUTE",
+        unit="TIME_ABSOLUTE",
+        options=FIXED,
+        description="Seconds from the song's start to one of its beats",
+    )
+    taps: StringProperty(name="Taps", options=FIXED, description="When you tapped, in seconds of the song")
+    speed: EnumProperty(
+        name="Count",
+        default="1",
+        options=FIXED,
+        description="Count the beat twice or half as fast as it is found",
+        items=(("0.5", "Half Time", ""), ("1", "As Found", ""), ("2", "Double Time", "")),
+    )
+    beats_per_bar: IntProperty(
+        name="Beats per Bar", default=0, min=0, max=32, options=FIXED, description="The metre; 0: find it"
+    )
+    bar_offset: IntProperty(
+        name="Bars Begin Later By",
+        default=0,
+        min=-32,
+        max=32,
+        options=FIXED,
+        description="Beats by which bars begin later than found, or earlier if negative",
+    )
+    section_kinds: IntProperty(
+        name="Kinds of Section", default=0, min=0, max=26, options=FIXED, description="How many; 0: as the song shows"
+    )
+    section_method: EnumProperty(
+        name="Sections By",
+        options=FIXED,
+        description="How sections are found",
+        items=(
+            ("laplacian", "Repetition", "By what comes again"),
+            ("novelty", "Change", "Where the sound changes most"),
+        ),
+    )
+    shortest_bars: IntProperty(
+        name="At Least", default=4, min=1, max=64, options=FIXED, description="Fewest bars in a section"
+    )
+    use_section_markers: BoolProperty(
+        name="Sections from Markers",
+        default=False,
+        options=FIXED,
+        description="Take sections from the section markers on the timeline, which you can move, rename and add to, "
+        "instead of finding them",
+    )
+    mark_beats: BoolProperty(name="Beats", default=False, options=FIXED, description="Mark every beat")
+    mark_downbeats: BoolProperty(name="Bars", default=True, options=FIXED, description="Mark where each bar begins")
+    mark_sections: BoolProperty(
+        name="Sections", default=True, options=FIXED, description="Mark where each section begins"
+    )
+    section_labels: StringProperty(options={"HIDDEN"})
+    marked_sections: StringProperty(options={"HIDDEN"})
+    tempo: FloatProperty(options={"HIDDEN"})
+
+    def rhythm(self) -> dict[str, Any]:
+        """What is known of the beat, as the engine wants it."""
+        known: dict[str, Any] = {"bar_offset": self.bar_offset}
+        if self.beats_per_bar:
+            known["beats_per_bar"] = self.beats_per_bar
+        if self.tempo_from == "FIXED":
+            known["fixed_bpm"] = float(f"{self.fixed_bpm:.6g}")
+            if self.use_first_beat:
+                known["first_beat"] = self.first_beat
+        elif self.tempo_from == "TAPPED":
+            known["taps"] = self.tapped()
+        if self.tempo_from != "FIXED":
+            known["speed"] = float(self.speed)
+        return known
+
+    def tapped(self) -> list[float]:
+        """Seconds of the song at which the artist tapped; what is no number is left out."""
+        taps = []
+        for word in self.taps.replace(",", " ").split():
+            try:
+                taps.append(float(word))
+            except ValueError:
+                continue
+        return taps
+
+    def form(self) -> dict[str, Any]:
+        """What is known of the sections, as the engine wants it."""
+        return {
+            "kinds": self.section_kinds or None,
+            "method": self.section_method,
+            "shortest_bars": self.shortest_bars,
+        }
+
+
+CLASSES = (SGR_EnvelopeStep, SGR_Envelope, SGR_Hearing)

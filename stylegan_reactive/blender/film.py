@@ -4,7 +4,7 @@
 import bpy
 
 from ..errors import ReactiveError
-from .bake import apply_bake, default_recipes, listen_steps
+from .bake import apply_bake, default_recipes, listen_steps, needs_bake
 from .picture import make_image, request_at, source_of, spoil, write
 from .properties import settings_of
 from .session import session
@@ -13,16 +13,18 @@ from .steps import Steps, in_background, scene_again
 
 
 def film_steps(scene: bpy.types.Scene) -> Steps[None]:
-    """Set the scene up and bake the envelopes that have no curve yet; curves that are there may have been edited."""
+    """Set the scene up and bake the envelopes that need it; keys that were edited by hand stay."""
     uid = scene.session_uid
-    recipes = [envelope.recipe() for envelope in settings_of(scene).envelopes] or default_recipes()
-    recipes = [recipe for recipe in recipes if recipe["name"] not in scene]
+    envelopes = settings_of(scene).envelopes
+    recipes = [envelope.recipe() for envelope in envelopes if needs_bake(scene, envelope)]
+    if not envelopes:
+        recipes = default_recipes()
     frames = yield from check_steps(scene)
     analysed = (yield from listen_steps(scene, recipes)) if recipes else None
     scene = scene_again(uid)
     apply_set_up(scene, frames)
     if analysed is not None:
-        apply_bake(scene, recipes, analysed)
+        apply_bake(scene, analysed)
 
 
 def show_steps(scene: bpy.types.Scene) -> Steps[None]:

@@ -21,7 +21,7 @@ from bpy.props import (
 
 from . import bend_properties, envelope_properties, layer_properties, noise_properties
 from .bend_properties import SGR_BendLayer, SGR_RewriteLayer
-from .envelope_properties import SGR_Envelope
+from .envelope_properties import SGR_Envelope, SGR_Hearing
 from .keying import FIXED
 from .layer_properties import SGR_LatentLayer, SGR_Truncation, SGR_TruncationCutoff
 from .noise_properties import SGR_NoiseLayer
@@ -107,6 +107,7 @@ class SGR_Settings(bpy.types.PropertyGroup):
     truncation_cutoff: PointerProperty(type=SGR_TruncationCutoff)
     envelopes: CollectionProperty(type=SGR_Envelope)
     envelope_index: IntProperty(options=FIXED)
+    hearing: PointerProperty(type=SGR_Hearing)
     latent_layers: CollectionProperty(type=SGR_LatentLayer)
     latent_index: IntProperty(options=FIXED)
     noise_layers: CollectionProperty(type=SGR_NoiseLayer)

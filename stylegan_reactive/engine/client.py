@@ -224,7 +224,8 @@ class Engine:
             What is known of the beat: ``beats_per_bar``, ``bar_offset``, ``fixed_bpm``, ``first_beat``, ``speed``,
             ``taps``, as in `audio.RhythmSettings`. What is not named is found.
         form : dict, optional
-            What is known of the sections: ``kinds``, ``method``, ``shortest_bars``, as in `audio.SectionSettings`.
+            What is known of the sections: ``kinds``, ``method``, ``shortest_bars``, and ``markers``
+            as [seconds, label], as in `audio.SectionSettings`.
         stems : str or dict, optional
             A folder with the song's stems, or name → file. None, or an empty text: none.
         progress : callable, optional

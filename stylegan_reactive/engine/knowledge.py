@@ -45,11 +45,14 @@ class Knowledge:
         rhythm = _fields(message.get("rhythm"), "rhythm", RHYTHM)
         if "taps" in rhythm:
             rhythm["taps"] = tuple(rhythm["taps"])
+        form = _fields(message.get("form"), "form", FORM)
+        if "markers" in form:
+            form["markers"] = tuple((time, label) for time, label in form["markers"])
         return cls(
             0.0 if offset is None else offset,
             duration,
             RhythmSettings(**rhythm),
-            SectionSettings(**_fields(message.get("form"), "form", FORM)),
+            SectionSettings(**form),
             _stems(message.get("stems"), message["song"]),
         )
 
@@ -72,6 +75,10 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _is_marker(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and _is_number(value[0]) and isinstance(value[1], str)
+
+
 def _or_none(check: Check) -> Check:
     return lambda value: value is None or check(value)
 
@@ -90,6 +97,7 @@ FORM: Mapping[str, tuple[Check, str]] = {
     "kinds": (_or_none(_is_whole), "a whole number or none"),
     "method": (lambda value: isinstance(value, str), "a name"),
     "shortest_bars": (_is_whole, "a whole number"),
+    "markers": (lambda value: isinstance(value, list) and all(map(_is_marker, value)), "a list of [seconds, label]"),
 }
 """Fields of `SectionSettings`."""
 

@@ -8,9 +8,10 @@ import bpy
 import numpy as np
 import pytest
 
-from stylegan_reactive.blender.curves import CurveError, Keys, SceneCurves, property_path, sparse_keys
+from stylegan_reactive.blender.curves import CurveError, SceneCurves, property_path
 from stylegan_reactive.blender.picture import picture_at
 from stylegan_reactive.blender.properties import settings_of
+from stylegan_reactive.blender.sparse_keys import Keys, sparse_keys
 
 KICK = property_path("audio_kick")
 FRAMES = (3, 16, 22, 46, 61, 77)  # a kick sounds in 1, 16, 31, 46 ...
@@ -209,8 +210,8 @@ def test_baking_one_envelope_leaves_hand_edits_of_the_others(film: bpy.types.Sce
     snare.keyframe_points[0].co[1] = 0.77
     settings = settings_of(film)
     settings.envelope_index = settings.envelopes.find("audio_kick")
-    settings.envelopes["audio_kick"].gain = 0.5
-    bpy.ops.stylegan_reactive.bake(only_active=True)
+    settings.envelopes["audio_kick"].steps.add().set_plain({"step": "gain_and_clip", "gain": 0.5})
+    bpy.ops.stylegan_reactive.bake(which="ACTIVE")
     assert curve_of(film, property_path("audio_snare")).keyframe_points[0].co[1] == pytest.approx(0.77)
     assert max(kick(film).values()) < 0.6
 
