@@ -33,6 +33,8 @@ def traces():
     for name in dir(bpy.types):
         kind = getattr(bpy.types, name)
         for draw in getattr(getattr(kind, "draw", None), "_draw_funcs", ()):
+            if draw.__module__.startswith("bl_ui"):
+                continue  # Blender lists a menu's own part only once something was added to it
             found.add(f"menu {name}: {draw.__module__}.{draw.__qualname__}")
         for python_class in ("Panel", "Menu", "UIList", "Operator"):
             if isinstance(kind, type) and issubclass(kind, getattr(bpy.types, python_class)):
