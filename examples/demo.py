@@ -20,7 +20,7 @@ import bpy  # noqa: E402
 
 import stylegan_reactive  # noqa: E402
 from stylegan_reactive.blender.curves import SceneCurves, property_path  # noqa: E402
-from stylegan_reactive.blender.properties import PITCHES  # noqa: E402
+from stylegan_reactive.blender.envelope_features import PITCHES  # noqa: E402
 from stylegan_reactive.blender.session import session  # noqa: E402
 from stylegan_reactive.blender.set_up import BUILTIN_SONG  # noqa: E402
 from stylegan_reactive.blender.timing import fps_of  # noqa: E402

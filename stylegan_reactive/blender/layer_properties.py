@@ -17,7 +17,7 @@ from bpy.props import (
 )
 
 from ..errors import PatchError
-from .envelope_properties import PITCHES
+from .envelope_features import PITCHES
 from .keying import FIXED
 from .patch_parts import LARGEST, LARGEST_SEED, NO_LIMIT, Layer, Part, Range, Signal, Source, absolute_file, range_items
 from .session import session
