@@ -80,10 +80,9 @@ def test_recipes_tell_what_must_be_listened_for_and_each_thing_once():
     assert features_of(made) == ("chroma", "rms@60-250")
 
 
-def test_a_recipe_whose_part_this_song_lacks_says_so(write_song):
+def test_a_kind_of_section_that_a_song_lacks_is_never_heard(write_song):
     analysis = analyse(write_song(np.zeros(44100, np.float32)), 30, ["sections"])
-    with pytest.raises(PatchError, match=r"“a”.*sections\.9"):
-        bake(analysis, Recipe("a", "sections.9"))
+    assert not bake(analysis, Recipe("a", "sections.9")).any()
 
 
 @pytest.mark.parametrize(
