@@ -18,15 +18,16 @@ class SGR_PT_picture:
         settings = settings_of(scene)
         layout.use_property_split = True
         layout.use_property_decorate = False
-        column = layout.column()
-        column.row().prop(settings, "preview", expand=True)
+        column = layout.column(align=True)
+        column.use_property_split = False
+        row = column.row()
+        row.label(text="Preview")
+        rate = preview.rate(scene)
+        if rate:
+            row.active = False
+            row.label(text=f"{rate:.0f} pictures/s" if rate > 1.5 else f"{rate:.1f} pictures/s")
+        column.row(align=True).prop(settings, "preview", expand=True)
         row = column.row()
         row.enabled = settings.preview in ("QUARTER", "HALF")
         row.prop(settings, "preview_settle")
-        rate = preview.rate(scene)
-        if rate:
-            row = column.row()
-            row.active = False
-            row.alignment = "RIGHT"
-            row.label(text=f"{rate:.0f} pictures per second")
         layout.column().prop(settings, "fit")

@@ -11,7 +11,7 @@ import os
 import time
 import traceback
 from collections import deque
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,7 @@ QUALITIES = {"OFF": 0.0, "QUARTER": 0.25, "HALF": 0.5, "FULL": 1.0}
 AT_ONCE = 2  # pictures that are under way together: the engine goes on with one while Blender takes the other
 LATE = 0.12  # seconds; a picture that comes later than this after its sound is not shown any more
 SEARCH = 16  # frames ahead in which one is looked for that is not made yet
+MOST_AHEAD = 60  # frames; a machine that needs longer for a picture is better left alone
 TICK = 0.01
 DEFAULT_MEMORY = 512  # megabytes
 
@@ -69,8 +70,9 @@ class View:
 class Preview:
     """Previews of all scenes, as long as Blender runs. What it keeps can be forgotten at any time."""
 
-    def __init__(self) -> None:
+    def __init__(self, playing: Callable[[bpy.types.Scene], bool] | None = None) -> None:
         self.cache = PictureCache(DEFAULT_MEMORY << 20)
+        self._playing = playing or is_playing
         self._views: dict[int, View] = {}
         self._due: set[int] = set()
 
@@ -133,12 +135,13 @@ class Preview:
         self._take(scene, view)
         try:
             source = source_of(scene)
-            now, playing = scene.frame_current + scene.frame_subframe, is_playing(scene)
+            now, playing = scene.frame_current + scene.frame_subframe, self._playing(scene)
+            if playing:
+                self._show_latest(source, view, quality)
+                self._ask_ahead(source, view, quality)
+                return False
             request = request_at(source, now)
             settled = self._show(scene, view, request, quality, now)
-            if playing:
-                self._ask_ahead(source, view, quality, now)
-                return False
             if not settled:
                 self._ask(view, preview_of(request, quality), now, playing=False)
                 return view.failed == key_of(preview_of(request, quality))
@@ -188,7 +191,7 @@ class Preview:
                 if view.failing:
                     view.failing = False
                     session.tell(scene, None)
-                if is_playing(scene):
+                if self._playing(scene):
                     if view.times and time.monotonic() - view.times[-1] > 1.0:
                         view.times.clear()  # another time of playing
                     view.times.append(time.monotonic())
@@ -196,16 +199,22 @@ class Preview:
                 return True
         return False
 
-    def _ask_ahead(self, source: Source, view: View, quality: float, now: float) -> None:
+    def _show_latest(self, source: Source, view: View, quality: float) -> None:
+        """While the scene plays: the newest picture that is there, unless it is too old or shown already."""
+        scene, now = source.scene, source.scene.frame_current
+        oldest = 0 if is_driven(source) else int(LATE * float(fps_of(scene)))
+        for frame in range(now, max(now - oldest, scene.frame_start) - 1, -1):
+            if frame == view.shown_frame or self._show(scene, view, request_at(source, frame), quality, frame):
+                return
+
+    def _ask_ahead(self, source: Source, view: View, quality: float) -> None:
         """While the scene plays: the first frame that can be ready in time and is not there yet."""
-        scene = source.scene
+        scene, now = source.scene, source.scene.frame_current
         if len(view.orders) >= AT_ONCE:
             return
-        driven = any(map(source.curves.driven, source.curves.drivers))
-        lead = math.ceil(view.seconds * len(view.orders or (1,)) * float(fps_of(scene)))
-        lead = min(lead, 3 * SEARCH)
+        lead = min(math.ceil(view.seconds * float(fps_of(scene))), MOST_AHEAD)
         under_way = {order.key for order in view.orders}
-        for frame in [now] if driven else frames_after(scene, int(now) + lead, SEARCH):
+        for frame in [now] if is_driven(source) else frames_after(scene, now + lead, SEARCH):
             request = preview_of(request_at(source, frame), quality)
             key = key_of(request)
             if key not in self.cache and key not in under_way and key != view.failed:
@@ -267,6 +276,11 @@ def is_playing(scene: bpy.types.Scene) -> bool:
         for window in bpy.context.window_manager.windows
         if window.scene == scene
     )
+
+
+def is_driven(source: Source) -> bool:
+    """Whether a driver has a say: what it will give is known only when Blender gets there."""
+    return any(map(source.curves.driven, source.curves.drivers))
 
 
 def frames_after(scene: bpy.types.Scene, first: int, count: int) -> Iterator[int]:
