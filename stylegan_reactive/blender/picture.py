@@ -13,6 +13,7 @@ from bpy.app.handlers import persistent
 from ..engine.client import FrameRequest
 from ..errors import PatchError, ReactiveError
 from .curves import SceneCurves, property_path
+from .image_users import images_shown, nodes_showing
 from .patches import Number, envelopes_read, number_at, patch_of, without_numbers
 from .properties import settings_of
 from .session import Notice, session
@@ -117,9 +118,24 @@ def make_image(scene: bpy.types.Scene) -> bpy.types.Image:
         image = bpy.data.images.new(f"{scene.name} StyleGAN", width, height, alpha=True, float_buffer=True)
         image.use_fake_user = True
         settings.image = image
-    elif tuple(image.size) != (width, height):
+    if image.alpha_mode != "PREMUL":
+        image.alpha_mode = "PREMUL"  # as a float image is kept; Cycles of 5.2 believes this word alone
+    if tuple(image.size) != (width, height):
         image.generated_width, image.generated_height = width, height  # unlike scale(), this is kept in the file
     return image
+
+
+def make_twin(scene: bpy.types.Scene) -> None:
+    """A second image for `Swap`, where this Blender needs one. For operators only."""
+    settings = settings_of(scene)
+    if bpy.app.version >= (5, 2) or settings.image is None:
+        return
+    width, height = settings.image.size
+    twin = settings.image_twin
+    if twin is None or twin.library is not None or tuple(twin.size) != (width, height):
+        twin = bpy.data.images.new(f"{settings.image.name} (Persistent Data)", width, height, float_buffer=True)
+        twin.alpha_mode = "PREMUL"
+        settings.image_twin = twin
 
 
 def write(image: bpy.types.Image, pixels: np.ndarray) -> None:
@@ -134,12 +150,45 @@ def write(image: bpy.types.Image, pixels: np.ndarray) -> None:
     image.update()
 
 
+def needs_swap(scene: bpy.types.Scene) -> bool:
+    """Whether Cycles would keep the first frame's picture for all: before 5.2, with Persistent Data."""
+    cycles = str(scene.render.engine) == "CYCLES"
+    return cycles and scene.render.use_persistent_data and bpy.app.version < (5, 2)
+
+
+@dataclass(frozen=True)
+class Swap:
+    """Nodes that show an image and its twin by turns, so that Cycles with Persistent Data loads each picture."""
+
+    image: bpy.types.Image
+    twin: bpy.types.Image
+    nodes: tuple[bpy.types.Node, ...]
+
+    def turn(self) -> None:
+        """Show the image's new pixels under the other name."""
+        shown = self.twin if self.nodes[0].image == self.image else self.image
+        if shown == self.twin:
+            pixels = np.empty(self.image.size[0] * self.image.size[1] * 4, np.float32)
+            self.image.pixels.foreach_get(pixels)
+            self.twin.pixels.foreach_set(pixels)
+            self.twin.update()
+        for node in self.nodes:
+            node.image = shown
+
+    def restore(self) -> None:
+        """Show the image itself again."""
+        for node in self.nodes:
+            node.image = self.image
+
+
 class RenderWatch:
     """What a render in progress has met: how deep in scene strips it is, and which frames failed and why."""
 
     def __init__(self) -> None:
         self.open: list[int] = []  # session_uid of the scenes that are being rendered, outermost first
         self.failed: dict[int, tuple[bpy.types.Scene, list[int], str]] = {}
+        self.sources: dict[int, list[bpy.types.Scene]] = {}  # by a scene that is rendered: whose pictures it shows
+        self.swaps: dict[int, list[Swap]] = {}
 
     @property
     def nested(self) -> bool:
@@ -151,13 +200,29 @@ class RenderWatch:
         if scene.session_uid in self.open:
             del self.open[self.open.index(scene.session_uid) :]
         if not self.open:
-            self.failed.clear()
+            self.forget()
         self.open.append(scene.session_uid)
+        shown = images_shown(scene)
+        self.sources[scene.session_uid] = [
+            other
+            for other in bpy.data.scenes
+            if (image := settings_of(other).image) is not None and (other == scene or image in shown)
+        ]
+        if needs_swap(scene):
+            self.swaps[scene.session_uid] = [
+                Swap(image, twin, tuple(nodes))
+                for other in self.sources[scene.session_uid]
+                if (image := settings_of(other).image) is not None
+                and (twin := settings_of(other).image_twin) is not None
+                and (nodes := nodes_showing(scene, image))
+            ]
 
     def end(self, scene: bpy.types.Scene) -> None:
         """A render of a scene is over; after the outermost one, tell what failed."""
         if scene.session_uid in self.open:
             del self.open[self.open.index(scene.session_uid) :]
+        for swap in self.swaps.pop(scene.session_uid, ()):
+            swap.restore()
         if not self.open:
             self.report()
 
@@ -165,6 +230,8 @@ class RenderWatch:
         """No render is in progress, whatever was noted."""
         self.open.clear()
         self.failed.clear()
+        self.sources.clear()
+        self.swaps.clear()
 
     def fail(self, scene: bpy.types.Scene, frame: int, text: str) -> None:
         """Remember a frame that failed."""
@@ -198,20 +265,29 @@ def on_render_init(scene: bpy.types.Scene, _: object = None) -> None:
 
 @persistent
 def on_render_pre(scene: bpy.types.Scene, _: object = None) -> None:
-    """Blender is about to render a frame: make its picture. Never raises: Blender would keep the old pixels."""
-    image = settings_of(scene).image
-    if image is None:
-        return
+    """Blender is about to render a frame: make its pictures. Never raises: Blender would keep the old pixels."""
     frame = scene.frame_current + scene.frame_subframe
+    for source in watch.sources.get(scene.session_uid, [scene]):
+        image = settings_of(source).image
+        if image is not None:
+            up_to_date = source == scene and not watch.nested
+            _make(source, image, frame, up_to_date=up_to_date, ahead=LOOK_AHEAD)
+    for swap in watch.swaps.get(scene.session_uid, ()):
+        swap.turn()
+
+
+def _make(source: bpy.types.Scene, image: bpy.types.Image, frame: float, *, up_to_date: bool, ahead: int) -> None:
+    """Write a scene's picture of a frame into its image, or stripes."""
     try:
-        write(image, picture_at(scene, frame, up_to_date=not watch.nested, ahead=LOOK_AHEAD))
+        write(image, picture_at(source, frame, up_to_date=up_to_date, ahead=ahead))
     except ReactiveError as error:
         spoil(image)
-        watch.fail(scene, scene.frame_current, str(error))
+        watch.fail(source, int(frame), str(error))
     except Exception as fault:
         spoil(image)
         traceback.print_exc()
-        watch.fail(scene, scene.frame_current, f"The add-on met a fault of its own: {fault!r}. See the console.")
+        watch.fail(source, int(frame), f"The add-on met a fault of its own: {fault!r}. See the console.")
+    image.update_tag()
 
 
 @persistent

@@ -3,6 +3,7 @@
 
 import bpy
 
+from .compositor import OURS, tree_of
 from .preview import preview
 from .properties import settings_of
 
@@ -31,3 +32,9 @@ class SGR_PT_picture:
         row.enabled = settings.preview in ("QUARTER", "HALF")
         row.prop(settings, "preview_settle")
         layout.column().prop(settings, "fit")
+        column = layout.column(align=True)
+        column.enabled = settings.image is not None
+        column.operator_menu_enum("stylegan_reactive.place", "where", text="Use the Picture", icon="IMAGE_DATA")
+        tree = tree_of(scene)
+        if tree is not None and any(node.name in OURS for node in tree.nodes):
+            column.operator("stylegan_reactive.unplace", icon="X")

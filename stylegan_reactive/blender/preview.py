@@ -7,7 +7,6 @@ the same bars shows more of it, and the whole of it in the end.
 """
 
 import math
-import os
 import time
 import traceback
 from collections import deque
@@ -144,12 +143,12 @@ class Preview:
             settled = self._show(scene, view, request, quality, now)
             if not settled:
                 self._ask(view, preview_of(request, quality), now, playing=False)
-                return view.failed == key_of(preview_of(request, quality))
+                return view.failed == preview_of(request, quality).key
             if settings.preview_settle and quality < 1.0:
                 if self._show(scene, view, request, 1.0, now, only=True):
                     return True
                 self._ask(view, request, now, playing=False)
-                return view.failed == key_of(request)
+                return view.failed == request.key
         except ReactiveError as error:
             self._fail(scene, view, error)
         return True
@@ -159,7 +158,7 @@ class Preview:
         for order in [order for order in view.orders if order.asked.ready()]:
             view.orders.remove(order)
             try:
-                self.cache.put(order.key, smaller(order.asked.pixels(), order.asked.request))
+                self.cache.put(order.key, order.asked.pixels())
             except ReactiveError as error:
                 view.failed = order.key
                 self._fail(scene, view, error)
@@ -179,7 +178,7 @@ class Preview:
     ) -> bool:
         """Show the picture of the playhead where it is there; whether it is. The better of two where both are."""
         for share in (quality,) if only else (1.0, quality):
-            key = key_of(preview_of(request, share))
+            key = preview_of(request, share).key
             if view.shown == key:
                 return True
             pixels = self.cache.get(key)
@@ -216,14 +215,14 @@ class Preview:
         under_way = {order.key for order in view.orders}
         for frame in [now] if is_driven(source) else frames_after(scene, now + lead, SEARCH):
             request = preview_of(request_at(source, frame), quality)
-            key = key_of(request)
+            key = request.key
             if key not in self.cache and key not in under_way and key != view.failed:
                 self._ask(view, request, frame, playing=True)
                 return
 
     def _ask(self, view: View, request: FrameRequest, frame: float, *, playing: bool) -> None:
         """Ask the engine for a picture, without waiting."""
-        key = key_of(request)
+        key = request.key
         if key == view.failed or any(order.key == key for order in view.orders):
             return
         if not playing:
@@ -233,7 +232,7 @@ class Preview:
     def _fail(self, scene: bpy.types.Scene, view: View, error: ReactiveError) -> None:
         """Show stripes, so that nobody takes the old picture for this one, and say why."""
         image = settings_of(scene).image
-        if image is not None and not (isinstance(error, EngineError) and "cancelled" in str(error)):
+        if image is not None and not (isinstance(error, EngineError) and "cancelled" in str(error).lower()):
             spoil(image)
             redraw(image)
             view.shown, view.failing = None, True
@@ -245,28 +244,12 @@ def preview_of(request: FrameRequest, quality: float) -> FrameRequest:
     if quality >= 1.0:
         return request
     width, height = request.size
-    # A network that paints a whole canvas would paint another one in a smaller size.
-    size = request.size if request.fit == "canvas" else (_part(width, quality), _part(height, quality))
+    size = (_part(width, quality), _part(height, quality))
     return FrameRequest(request.patch, request.values, size, request.fit, quality, "preview")
 
 
 def _part(length: int, share: float) -> int:
     return max(1, round(length * share))
-
-
-def smaller(pixels: np.ndarray, request: FrameRequest) -> np.ndarray:
-    """The picture as it is kept: no larger than the network made it."""
-    step = round(1 / request.quality) if request.fit == "canvas" else 1
-    return pixels[step // 2 :: step, step // 2 :: step] if step > 1 else pixels
-
-
-def key_of(request: FrameRequest) -> Hashable:
-    """All that a picture depends on: the request, and the network's file by its time."""
-    try:
-        status = os.stat(request.patch["checkpoint"])
-        return (*request.key, status.st_mtime_ns, status.st_size)
-    except (OSError, KeyError):
-        return request.key
 
 
 def is_playing(scene: bpy.types.Scene) -> bool:

@@ -67,6 +67,9 @@ class SGR_Settings(bpy.types.PropertyGroup):
         name="Image", type=bpy.types.Image, options=FIXED, description="Where the pictures are written"
     )
     # The picture
+    image_twin: PointerProperty(
+        name="Second Image", type=bpy.types.Image, options=FIXED, description="For renders with Persistent Data"
+    )
     fit: EnumProperty(
         name="Fit",
         default="crop",
