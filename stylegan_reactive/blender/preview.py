@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import bpy
-import numpy as np
 from bpy.app.handlers import persistent
 
 from ..engine.client import Asked, FrameRequest
