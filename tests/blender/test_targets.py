@@ -316,3 +316,16 @@ def test_two_generators_in_one_picture(stage: bpy.types.Scene, render: Callable)
         pictures = [picture_at(scene, frame, up_to_date=False).copy() for scene in (stage, second)]
         assert np.abs(pictures[0] - pictures[1]).max() > 0.1
         np.testing.assert_allclose(pixels, display(sum(pictures) / 2), atol=1)
+
+
+def test_edit_scene_goes_away_by_an_undo(stage: bpy.types.Scene) -> None:
+    def content() -> list[list[str]]:
+        return [sorted(item.name for item in each) for each in (bpy.data.scenes, bpy.data.sounds, bpy.data.images)]
+
+    bpy.ops.ed.undo_push(message="Before")
+    before = content()
+    place("SCENE_STRIP")
+    bpy.ops.ed.undo_push(message="After")
+    assert content() != before
+    bpy.ops.ed.undo()
+    assert content() == before

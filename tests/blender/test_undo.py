@@ -13,10 +13,7 @@ from stylegan_reactive.blender.properties import settings_of
 
 # With what each operator is called, where its defaults do nothing; several calls are several tests.
 CASES: dict[str, list[dict[str, Any]]] = {
-    "place": [
-        {"where": where}
-        for where in ("BEHIND", "OVER", "SURFACE", "SCREEN", "WORLD", "DISPLACE", "MASK", "SCENE_STRIP")
-    ],
+    "place": [{"where": where} for where in ("BEHIND", "OVER", "SURFACE", "SCREEN", "WORLD", "DISPLACE", "MASK")],
     "apply_preset": [{"name": "reference"}],
     "list_edit": [
         {"collection": collection, "action": action, "step": -1}
