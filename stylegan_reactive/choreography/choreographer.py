@@ -213,6 +213,9 @@ class Choreographer:
             fitted = fitted_latents(latent.range, self.generator.num_ws, self._own_shapes)
             if latent.enabled and fitted.note:
                 yield f"{title('Latent layer', index, latent)}: {fitted.note}"
+        if not self._own_shapes and any(noise.enabled for noise in self.patch.noise_layers):
+            yield "Noise layers do nothing with this network: it has no noise."
+            return
         for index, noise in enumerate(self.patch.noise_layers):
             fitted = fitted_noise(noise.range, self._own_shapes)
             if noise.enabled and fitted.note:

@@ -115,11 +115,13 @@ def latent_range(wanted: Range, num_ws: int, noise_shapes: Shapes) -> range:
 def fitted_noise(wanted: Range, noise_shapes: Shapes) -> Fitted:
     """Which noise inputs a noise layer acts on, and what had to be adapted; see `noise_range`."""
     if not noise_shapes:
-        return Fitted(range(0), "this network has no noise, so the layer does nothing.")
+        return Fitted(range(0))
     if wanted == "all":
         return Fitted(range(len(noise_shapes)))
     if not isinstance(wanted, tuple):
         blocks = _blocks(noise_shapes)
+        if blocks[-1] == 0:
+            return Fitted(range(len(noise_shapes)), "this network has one noise for all sizes, and all of it is used.")
         level = _levels(blocks[-1] + 1, blocks=True)[_LEVELS.index(wanted)]
         inside = [i for i, block in enumerate(blocks) if block in level]
         return Fitted(range(inside[0], inside[-1] + 1))

@@ -44,10 +44,10 @@ class TinyNetwork:
         return w[:, None].expand(-1, self.num_ws, -1)
 
 
-def small_network(seed: int, channels: tuple[int, ...] = (16, 16, 12, 8)) -> Generator:
-    """A real StyleGAN2 of 32 px with random weights."""
+def small_network(seed: int, channels: tuple[int, ...] = (16, 16, 12, 8), w_dim: int = 16) -> Generator:
+    """A real StyleGAN2 with random weights, of 32 px where no other channels are asked for."""
     torch.manual_seed(seed)
-    mapping = MappingConfig(z_dim=16, c_dim=0, w_dim=16, widths=(16, 16))
+    mapping = MappingConfig(z_dim=16, c_dim=0, w_dim=w_dim, widths=(16, w_dim))
     return StyleGAN2(StyleGAN2Config(mapping, 4 << len(channels) - 1, channels)).eval()
 
 

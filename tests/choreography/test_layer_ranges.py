@@ -95,8 +95,8 @@ def test_noise_of_a_size_that_is_not_there_becomes_that_of_the_nearest(make_netw
         assert {shapes[index][0] for index in fitted.reached} == {side}
         assert f"that of {side} px is used" in fitted.note
     assert fitted_noise((32, 1024), shapes) == Fitted(range(5, 9))  # some of it is there: nothing to say
-    assert fitted_noise("fine", ()).reached == range(0)
-    assert "no noise" in fitted_noise((4, 8), ()).note
+    assert fitted_noise("fine", ()) == fitted_noise((4, 8), ()) == Fitted(range(0))
+    assert "one noise for all sizes" in fitted_noise("coarse", ((64, 64),)).note
 
 
 def test_a_network_of_1024_px_has_the_nine_scales_of_the_paper() -> None:
