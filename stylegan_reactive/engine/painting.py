@@ -10,7 +10,7 @@ its colours in its last layer shows nothing when it is stopped, one with aliasin
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -126,17 +126,20 @@ def last_of_each_size(generator: Generator) -> list[str]:
 
 
 def small_noise(
-    generator: Generator, canvas: Canvas | None, noise: str | list[torch.Tensor] = "const"
-) -> str | list[torch.Tensor | None]:
-    """Noise for the network's own size as a smaller canvas takes it: averaged, as a smaller picture shows it."""
-    if canvas is None:
-        return noise  # type: ignore[return-value]  # a list of tensors is a list of tensors or None
-    constants = [constant[None, None] for constant in generator.synthesis.noise_constants]
-    maps = constants if isinstance(noise, str) else noise
-    shapes = generator.synthesis.noise_shapes_on(canvas)
+    generator: Generator,
+    small: Canvas | None,
+    noise: str | list[torch.Tensor] = "const",
+    canvas: Canvas | None = None,
+) -> str | list[torch.Tensor]:
+    """Noise for a canvas (None: the network's own size) as a smaller one takes it: averaged, as a small picture is."""
+    if small is None:
+        return noise
+    if isinstance(noise, str):
+        noise = [one for one in generator.synthesis.noise_inputs(noise, 1, canvas) if one is not None]
+    shapes = generator.synthesis.noise_shapes_on(small)
     return [
-        one if one.shape[-2:] == shape else F.interpolate(one, size=shape, mode="bilinear", antialias=True)
-        for one, shape in zip(maps, shapes, strict=True)
+        one if tuple(one.shape[-2:]) == shape else F.interpolate(one, size=shape, mode="bilinear", antialias=True)
+        for one, shape in zip(noise, shapes, strict=True)
     ]
 
 
@@ -161,7 +164,7 @@ def canvas_for(generator: Generator, size: tuple[int, int]) -> Canvas | None:
         )
     scale = max(columns / width, rows / height)
     wide, high = max(columns, round(width * scale)), max(rows, round(height * scale))
-    return None if (wide, high) == (columns, rows) else Canvas(wide, high, "input", "tile")
+    return None if (wide, high) == (columns, rows) else Canvas(wide, high, "input", "reflect")
 
 
 @torch.inference_mode()
@@ -178,14 +181,18 @@ def paint(
     generator = held.network.generator
     canvas = canvas_for(generator, size) if fit == "canvas" else None
     inputs = held.on(canvas).inputs(values)
-    way = held.network.way(quality) if canvas is None else WHOLE
-    noise = small_noise(generator, way.canvas, inputs.noise)
+    way = held.network.way(quality)
+    small = way.canvas
+    if canvas is not None:
+        can_shrink = small is not None and generator.synthesis.can_shrink
+        way = Way(replace(canvas, shrink_at=small.layer, share=quality)) if small and can_shrink else WHOLE
+        small = way.canvas
     picture = generator.synthesis(
         inputs.ws,
-        noise=noise,
+        noise=small_noise(generator, small, inputs.noise, canvas),
         bends=inputs.bends,
         rewrites=inputs.rewrites,
-        canvas=canvas or way.canvas,
+        canvas=small or canvas,
         stop=way.stop,
     )
     if not bool(torch.isfinite(picture).all()):

@@ -38,6 +38,7 @@ class SynthesisNetwork(nn.Module):
     # many of them.
     half_dtype: torch.dtype | None = None
     half_levels: int = HALF_LEVELS
+    can_shrink: ClassVar[bool] = True  # whether a canvas may have a `shrink_at`
 
     @property
     @abstractmethod
@@ -195,6 +196,8 @@ class SynthesisNetwork(nn.Module):
                 raise ValueError(f"a canvas at layer {canvas.layer!r}: it can be at {', '.join(self.canvas_layers)}")
             if stop is not None:
                 raise ValueError("a canvas and an early stop cannot be had at once")
+            if canvas.shrink_at is not None and not (self.can_shrink and canvas.shrink_at in self.canvas_layers):
+                raise ValueError(f"a canvas cannot be shrunk at layer {canvas.shrink_at!r} of this network")
         controls.check_batch(len(ws))
         known = self.weighted_layers if controls.rewrites else ()
         for layer in controls.rewrites:
@@ -239,13 +242,17 @@ class SynthesisNetwork(nn.Module):
 
     def laid_out(self, layer: str, x: Tensor, canvas: Canvas | None) -> Tensor:
         """A layer's output, on the canvas if it begins at this layer."""
-        if canvas is None or canvas.layer != layer:
-            return x
-        return lay_out(x, canvas.grid(self.map_size(layer), self.size), canvas.mode)
+        if canvas is not None and canvas.layer == layer:
+            x = lay_out(x, canvas.grid(self.map_size(layer), self.size), canvas.mode)
+        if canvas is not None and canvas.shrink_at == layer:
+            x = lay_out(x, canvas.shrunk((x.shape[-2], x.shape[-1])), "stretch")
+        return x
 
     def fitted(self, x: Tensor, like: Tensor, canvas: Canvas | None) -> Tensor:
         """A map that goes around the layer at which the canvas begins, in the size of the one that went through."""
-        return x if canvas is None else lay_out(x, (like.shape[-2], like.shape[-1]), canvas.mode)
+        if canvas is None:
+            return x
+        return lay_out(x, (like.shape[-2], like.shape[-1]), "stretch" if canvas.shrink_at else canvas.mode)
 
     def noise_shapes_on(self, canvas: Canvas | None) -> tuple[tuple[int, int], ...]:
         """Height and width of each noise input for pictures on this canvas."""
@@ -256,6 +263,11 @@ class SynthesisNetwork(nn.Module):
                 rows, columns = canvas.grid(self.map_size(canvas.layer), self.size)
                 base = self.map_size(canvas.layer)
                 height, width = height // base[0] * rows, width // base[1] * columns
+                if canvas.shrink_at is not None and self.follows(self.noise_layer(index), canvas.shrink_at):
+                    here = self.map_size(canvas.shrink_at)
+                    before = (here[0] // base[0] * rows, here[1] // base[1] * columns)
+                    after = canvas.shrunk(before)
+                    height, width = height // before[0] * after[0], width // before[1] * after[1]
             sizes.append((height, width))
         return tuple(sizes)
 

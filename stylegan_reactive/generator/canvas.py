@@ -32,12 +32,19 @@ class Canvas:
     mode : str
         "tile" repeats the map, "reflect" mirrors it, "zero" surrounds it with nothing, "stretch" resizes it. What is
         smaller than the map is its middle, or all of it, shrunk, with "stretch".
+    shrink_at : str or None
+        For a quick preview: a layer whose output is shrunk, so that all that follows paints fewer pixels. The picture
+        then has `share` of width and height. Only for a canvas that begins at the input.
+    share : float
+        Above 0, at most 1.
     """
 
     width: int
     height: int
     layer: str = "input"
     mode: str = "tile"
+    shrink_at: str | None = None
+    share: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("width", "height"):
@@ -45,6 +52,12 @@ class Canvas:
                 raise ValueError(f"a canvas has a {name} from 1 to 16384 px, not {getattr(self, name)!r}")
         if self.mode not in MODES:
             raise ValueError(f"a canvas is filled by one of {', '.join(MODES)}, not {self.mode!r}")
+        if not 0 < self.share <= 1 or (self.shrink_at is None) != (self.share == 1):
+            raise ValueError(
+                f"a canvas is shrunk at a layer to a share below 1, not at {self.shrink_at} to {self.share}"
+            )
+        if self.shrink_at is not None and self.layer != "input":
+            raise ValueError(f"a canvas that is shrunk begins at the input, not at {self.layer}")
 
     def grid(self, layer_size: tuple[int, int], resolution: tuple[int, int]) -> tuple[int, int]:
         """Height and width of the laid-out map of a layer whose map usually has `layer_size`.
@@ -55,11 +68,16 @@ class Canvas:
         columns = -(-self.width * layer_size[1] // resolution[1])
         return max(1, rows), max(1, columns)
 
+    def shrunk(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Height and width of a map of this size after it was shrunk."""
+        return max(1, round(size[0] * self.share)), max(1, round(size[1] * self.share))
+
     def crop(self, picture: Tensor) -> Tensor:
         """The middle of the picture, in the size asked for.  [..., h, w] -> [..., height, width]"""
-        top = (picture.shape[-2] - self.height) // 2
-        left = (picture.shape[-1] - self.width) // 2
-        return picture[..., top : top + self.height, left : left + self.width]
+        height, width = self.shrunk((self.height, self.width))
+        top = (picture.shape[-2] - height) // 2
+        left = (picture.shape[-1] - width) // 2
+        return picture[..., max(0, top) : max(0, top) + height, max(0, left) : max(0, left) + width]
 
 
 def lay_out(x: Tensor, size: tuple[int, int], mode: str) -> Tensor:

@@ -232,6 +232,8 @@ class LucidrainsSynthesis(SynthesisNetwork):
     rows and columns when it does so: the noise [h, w] is for a picture of w rows and h columns.
     """
 
+    can_shrink = False
+
     noise_const: Tensor
     kernel: Tensor
 

@@ -214,7 +214,7 @@ class PictureInStrips:
 
     def whole(self, layer: str) -> bool:
         """Whether a layer's output is looked at or changed as a whole map."""
-        here = self.canvas is not None and self.canvas.layer == layer
+        here = self.canvas is not None and layer in (self.canvas.layer, self.canvas.shrink_at)
         return here or layer in self.controls.keep or (layer, "output") in self.controls.bends
 
     def entered(self, layer: str, x: Tensor) -> Tensor:

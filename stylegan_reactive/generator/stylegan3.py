@@ -317,6 +317,8 @@ def convolve(x: Tensor, weight: Tensor) -> Tensor:
 class StyleGAN3Synthesis(SynthesisNetwork):
     """ws to a picture: ``ws[:, 0]`` places the input, each layer reads the next one."""
 
+    can_shrink = False
+
     input: SynthesisInput
 
     def __init__(self, config: StyleGAN3Config) -> None:
