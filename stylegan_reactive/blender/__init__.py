@@ -4,6 +4,7 @@
 import bpy
 
 from . import (
+    engine_operators,
     envelope_operators,
     follow_operators,
     layer_operators,
@@ -13,7 +14,7 @@ from . import (
     panels,
     picture,
     picture_operators,
-    preferences,
+    preferences_panel,
     preview,
     properties,
     song_operators,
@@ -21,7 +22,8 @@ from . import (
 from .session import session
 
 _CLASSES = (
-    *preferences.CLASSES,
+    *preferences_panel.CLASSES,
+    *engine_operators.CLASSES,
     *operators.CLASSES,
     *envelope_operators.CLASSES,
     *list_operators.CLASSES,

@@ -8,7 +8,6 @@ from typing import Any
 
 import bpy
 
-from ..engine.protocol import Hello
 from ..errors import ReactiveError
 from .bake import missing_envelopes
 from .film import film_steps
@@ -17,7 +16,7 @@ from .picture import watch
 from .properties import settings_of
 from .session import Notice, session
 from .set_up import BUILTIN_SONG, set_up_steps
-from .steps import Step, Steps, finish, in_background, scene_again
+from .steps import Step, Steps, finish, scene_again
 
 Answer = set[str]
 
@@ -254,23 +253,6 @@ def render_in_window(uid: int) -> None:
             return
 
 
-class SGR_OT_test_engine(LongOperator, bpy.types.Operator):
-    """Start the engine and say what it runs on"""
-
-    bl_idname = "stylegan_reactive.test_engine"
-    bl_label = "Test the Engine"
-
-    def steps(self, scene: bpy.types.Scene) -> Steps[Hello]:
-        """The work."""
-        engine = session.engine()
-        return (yield from in_background("Starting the engine", lambda _report: engine.start()))
-
-    def done(self, scene: bpy.types.Scene, result: Hello) -> None:
-        """Say what was found."""
-        versions = ", ".join(f"{name} {version}" for name, version in result.versions.items() if version)
-        self.report({"INFO"}, f"The engine works on {result.device_name} ({result.device}): {versions}")
-
-
 class SGR_OT_read_network(LongOperator, bpy.types.Operator):
     """Look into the network, so that menus can offer its layers"""
 
@@ -292,6 +274,5 @@ CLASSES = (
     SGR_OT_set_up,
     SGR_OT_render,
     SGR_OT_make_film,
-    SGR_OT_test_engine,
     SGR_OT_read_network,
 )

@@ -1,74 +1,36 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The add-on's preferences: which Python runs the engine, and on which device."""
+"""What the artist prefers, for other files to ask: which Python runs the engine, on which device, in how much memory.
+
+What the preferences look like is in `preferences_panel`.
+"""
 
 import importlib.util
 import os
 import sys
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import bpy
-from bpy.props import EnumProperty, IntProperty, StringProperty
 
 from ..errors import EngineError
+from . import installer
 
 PACKAGE = __package__.rpartition(".")[0]  # the name under which Blender installed the extension
 ENVIRONMENT = "STYLEGAN_REACTIVE_PYTHON"  # names the engine's Python where there are no preferences: scripts, farms
 
 
-class SGR_Preferences(bpy.types.AddonPreferences):
-    """Preferences > Add-ons > StyleGAN Reactive."""
-
-    bl_idname = PACKAGE
-
-    engine_python: StringProperty(
-        name="Engine Python",
-        subtype="FILE_PATH",
-        description="The Python that has torch; the engine runs there, beside Blender",
-    )
-    device: EnumProperty(
-        name="Device",
-        default="auto",
-        description="What the network runs on",
-        items=(
-            ("auto", "Automatic", "The graphics card where there is one that torch can use, else the processor"),
-            ("cpu", "CPU", "The processor: works everywhere"),
-            ("cuda", "CUDA or ROCm", "A graphics card of NVIDIA or AMD"),
-            ("mps", "Apple GPU", "The graphics part of an Apple processor"),
-        ),
-    )
-
-    preview_memory: IntProperty(
-        name="Preview Memory",
-        default=512,
-        min=16,
-        soft_max=8192,
-        max=1 << 20,
-        description="Megabytes for pictures that the preview has made already, so that it need not make them again",
-    )
-
-    def draw(self, _context: bpy.types.Context) -> None:
-        """Called by Blender."""
-        layout = self.layout
-        layout.use_property_split = True
-        layout.prop(self, "engine_python")
-        layout.prop(self, "device")
-        layout.prop(self, "preview_memory", text="Preview Memory (MB)")
-        layout.operator("stylegan_reactive.test_engine", icon="CONSOLE")
-        column = layout.column(align=True)
-        column.label(text="The engine needs a Python with torch. Make one once, in a terminal:", icon="INFO")
-        column.label(text="python -m venv stylegan-engine", icon="BLANK1")
-        column.label(text="stylegan-engine/bin/pip install torch librosa soundfile soxr safetensors", icon="BLANK1")
-        column.label(text="Then choose stylegan-engine/bin/python above (Windows: Scripts/python.exe).", icon="BLANK1")
-
-
-CLASSES = (SGR_Preferences,)
-
-
-def preferences() -> SGR_Preferences | None:
+def preferences() -> Any:
     """The preferences, or None where the package runs without being installed as an extension."""
     addon: bpy.types.Addon | None = bpy.context.preferences.addons.get(PACKAGE)
-    return cast(SGR_Preferences, addon.preferences) if addon is not None else None
+    return addon.preferences if addon is not None else None
+
+
+def own_folder(name: str, create: bool = True) -> Path | None:
+    """A folder of the extension's own that outlives updates; None where it is not installed as an extension."""
+    try:
+        return Path(bpy.utils.extension_path_user(PACKAGE, path=name, create=create))
+    except ValueError:
+        return None
 
 
 def chosen_device() -> str:
@@ -77,8 +39,14 @@ def chosen_device() -> str:
     return found.device if found is not None else "auto"
 
 
+def memory_limit() -> int:
+    """Bytes that networks and what belongs to them may take; 0: no limit."""
+    found = preferences()
+    return int(found.engine_memory) << 20 if found is not None else 0
+
+
 def engine_python() -> str:
-    """The Python that runs the engine: the artist's choice, else Blender's own where that has torch.
+    """The Python that runs the engine: the one that is chosen, else the installed one, else Blender's own with torch.
 
     Raises
     ------
@@ -93,9 +61,13 @@ def engine_python() -> str:
                 f"The engine's Python is not there: {chosen}. Choose another in the preferences of this add-on."
             )
         return chosen
+    folder = own_folder("engine", create=False)
+    installed = installer.installed_python(folder) if folder is not None else ""
+    if installed:
+        return installed
     if importlib.util.find_spec("torch") is not None:  # found, not imported
         return sys.executable
     raise EngineError(
-        "No Python for the engine is chosen yet. "
-        "Open Preferences > Add-ons > StyleGAN Reactive, which says how to make one."
+        "The engine is not installed yet. "
+        "Open Preferences > Add-ons > StyleGAN Reactive and press Install Engine, or choose a Python that has torch."
     )

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import bpy
 
-from ..engine.client import Engine
+from ..engine.client import Engine, Settings
 from ..engine.protocol import NetworkFacts
 from ..errors import ReactiveError
 from .patch_parts import checkpoint_of
-from .preferences import PACKAGE, chosen_device, engine_python
+from .preferences import chosen_device, engine_python, memory_limit, own_folder
 
 
 @dataclass
@@ -27,10 +27,12 @@ class Notice:
 class Session:
     """The one engine of this Blender, the notices by scene, and whether a long operator runs (``busy``).
 
+    ``report_lines`` is what the engine said of itself when it was last tested.
     ``networks`` has what the engine says of the networks that it was asked about, by `checkpoint_of`.
     """
 
     busy: bool = False
+    report_lines: tuple[str, ...] = ()
     networks: dict[str, NetworkFacts] = field(default_factory=dict)
     _engine: Engine | None = None
     _notices: dict[int, Notice] = field(default_factory=dict)
@@ -41,11 +43,13 @@ class Session:
         if self._engine is None or (self._engine.python, self._engine.device) != (python, device):
             self.close()
             self._engine = Engine(python, device, log_folder=_log_folder())
+        cache = own_folder("cache")
+        self._engine.configure(Settings(memory=memory_limit(), cache_folder="" if cache is None else str(cache)))
         return self._engine
 
     def close(self) -> None:
         """Stop the engine and give its memory back."""
-        engine, self._engine = self._engine, None
+        engine, self._engine, self.report_lines = self._engine, None, ()
         if engine is not None:
             engine.close()
 
@@ -80,10 +84,7 @@ def _redraw() -> None:
 
 def _log_folder() -> Path:
     """Where the engine's log goes: the extension's own folder where it is installed."""
-    try:
-        return Path(bpy.utils.extension_path_user(PACKAGE, path="log", create=True))
-    except ValueError:  # not installed as an extension
-        return Path(tempfile.gettempdir())
+    return own_folder("log") or Path(tempfile.gettempdir())
 
 
 session = Session()
