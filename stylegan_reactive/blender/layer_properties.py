@@ -298,7 +298,7 @@ class SGR_LatentSource(Source, bpy.types.PropertyGroup):
     smoothness: FloatProperty(
         name="Smoothness",
         default=0.7,
-        min=0.25,
+        min=0.4,
         max=16.0,
         soft_max=4.0,
         description="How far the flowing path is blurred, counted in pictures",

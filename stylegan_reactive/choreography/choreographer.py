@@ -16,18 +16,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 
 from .bends import BendStack, Note, Progress
-from .latents import frame_latents, seeded_z
+from .latent_bank import LatentBank
+from .latents import frame_latents
 from .noise import NoiseMaps, frame_noise, own_noise, rows_needed
-from .patch import Layer, Patch
-from .ranges import Shapes, fitted_latents, fitted_noise
+from .patch import LatentLayer, Layer, Patch
+from .ranges import Shapes, fitted_latents, fitted_noise, latent_range
 from .rewrites import RewriteStack
 from .schema import parts
 from .signals import Values, envelope_at
 
 if TYPE_CHECKING:
     from ..generator import Bend, Canvas, Generator, Rewrite
-
-_LATENTS_KEPT = 1024  # 2 MB at 512 numbers each; more than any patch without animated seeds reads
 
 
 class Network(Protocol):
@@ -38,6 +37,9 @@ class Network(Protocol):
 
     @property
     def c_dim(self) -> int: ...
+
+    @property
+    def w_dim(self) -> int: ...
 
     @property
     def num_ws(self) -> int: ...
@@ -131,10 +133,10 @@ class Choreographer:
         self._own_shapes = _as_shapes(generator.noise_shapes)
         on_canvas = generator.noise_shapes if canvas is None else generator.synthesis.noise_shapes_on(canvas)
         self._noise_shapes = _as_shapes(on_canvas)
-        self._w_avg = generator.w_avg.detach().to(device="cpu", dtype=torch.float32)
+        self._w_avg = generator.w_avg.detach().to(device="cpu", dtype=torch.float32).numpy()
         picture = None if canvas is None else (canvas.height, canvas.width)
         self._maps = NoiseMaps(self._noise_shapes, generator.device, picture, self._own_shapes)
-        self._latent_of = functools.lru_cache(maxsize=_LATENTS_KEPT)(self._map_seed)
+        self._latents = LatentBank(generator)
         self._bends = BendStack(generator.tools) if self.patch.bends else None
         self._rewrites = (
             RewriteStack(generator.tools, generator.num_ws, self._own_shapes) if self.patch.rewrites else None
@@ -187,8 +189,8 @@ class Choreographer:
 
     def _ws(self, patch: Patch, values: Values) -> torch.Tensor:
         """The latents of one frame, [1, num_ws, w_dim], on the CPU."""
-        latent_of = functools.partial(self._latent_of, label_of(patch, self.generator)[0])
-        return frame_latents(patch, values, latent_of, self._w_avg, self.generator.num_ws, self._own_shapes)
+        label = label_of(patch, self.generator)[0]
+        return torch.from_numpy(frame_latents(patch, values, self._latents, self._w_avg, label, self._own_shapes))[None]
 
     def _noise(self, patch: Patch, values: Values) -> list[torch.Tensor] | str:
         """The noise of one frame."""
@@ -225,6 +227,9 @@ class Choreographer:
         """Look up all that takes long, so that no frame has to wait for it, and note what had to be adapted."""
         notes: list[str] = []
         work: list[tuple[str, Callable[[Note, Progress], object]]] = []
+        for index, latent in enumerate(self.patch.latent_layers):
+            if latent.enabled:
+                work.append((title("Latent layer", index, latent), functools.partial(self._read, index, latent)))
         if self._bends is not None:
             for index, bend in enumerate(self.patch.bends):
                 if bend.enabled:
@@ -246,14 +251,10 @@ class Choreographer:
             find(note, tell)
         return notes
 
-    def _map_seed(self, label: int | None, seed: int) -> torch.Tensor:
-        """The w of a class and a seed, [w_dim]; one by one: in a batch, others could change the last bits."""
-        z = seeded_z(seed, self.generator.z_dim).to(self.generator.device)
-        c = None
-        if label is not None:
-            c = torch.zeros(1, self.generator.c_dim, device=z.device)
-            c[0, label] = 1
-        return self.generator.mapping(z, c)[0, 0].detach().to(device="cpu", dtype=torch.float32)
+    def _read(self, index: int, layer: LatentLayer, note: Note, progress: Progress) -> None:
+        """Read the files of a latent layer, and find its direction."""
+        reached = latent_range(layer.range, self.generator.num_ws, self._own_shapes)
+        self._latents.prepare(layer.source, reached, f"latent_layers.{index}.source", note)
 
     def _own_noise(self, index: int) -> torch.Tensor:
         synthesis = self.generator.synthesis

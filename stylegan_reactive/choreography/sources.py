@@ -44,13 +44,15 @@ class StaticLatent:
 class LoopLatent:
     """A loop through latents, one turn through all of them while its phase counts on by `bars`.
 
-    The loop runs at the same speed all the way round. (Paper, appendix B.)
+    The loop runs at the same speed all the way round, so a latent that is far from its neighbours takes longer to
+    reach; at phase 0 it is at the first one. Two latents are gone between there and back. (Paper, appendix B.)
 
     Attributes
     ----------
     method
         "spline": a closed cubic spline in W, through each latent. "gaussian": the latents smoothed by a Gaussian, their
-        spread restored; it passes them by. "geodesic": great circles in Z, from one latent to the next.
+        spread restored; it passes them by. "geodesic": great circles in Z, from one latent to the next, their corners
+        rounded.
     space
         Where a "gaussian" loop runs: "w" or "z".
     smoothness
@@ -65,7 +67,7 @@ class LoopLatent:
     latents: Latents = latents()
     method: str = choice("spline", LOOP_METHODS)
     space: str = choice("w", LOOP_SPACES)
-    smoothness: float = number(0.7, low=0.25, high=16.0)
+    smoothness: float = number(0.7, low=0.4, high=16.0)
     bars: float = number(8.0, low=1e-3, high=1e6)
     phase: Signal = signal(1.0, low=-NO_LIMIT, high=NO_LIMIT, envelope="audio_bars")
 

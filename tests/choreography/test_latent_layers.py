@@ -18,7 +18,7 @@ from stylegan_reactive.choreography import (
     Signal,
     StaticLatent,
 )
-from stylegan_reactive.choreography.latents import seeded_z
+from stylegan_reactive.choreography.latent_bank import seeded_z
 from stylegan_reactive.choreography.sources import PITCH_CLASSES
 from stylegan_reactive.errors import PatchError
 
@@ -55,66 +55,6 @@ def test_without_layers_the_picture_is_the_average(network: Any) -> None:
 
 def test_a_static_latent_is_the_network_s_latent_of_that_seed(network: Any) -> None:
     assert torch.equal(latents(network, one(StaticLatent(latents=(7,))))[3], w_of(network, 7))
-
-
-def test_a_loop_reaches_its_latents_at_even_parts_of_its_turn(network: Any) -> None:
-    patch = one(LoopLatent(latents=(1, 2, 3, 4), bars=8.0))
-    for index, seed in enumerate((1, 2, 3, 4)):
-        assert torch.allclose(latents(network, patch, audio_bars=2.0 * index)[0], w_of(network, seed), atol=1e-6)
-
-
-@pytest.mark.parametrize("turns", [1, 7, -3, 4000])
-def test_a_loop_ends_where_it_began_to_the_last_bit(network: Any, turns: int) -> None:
-    patch = one(LoopLatent(latents=(1, 2, 3), bars=6.0))
-    for start in (0.0, 1.25):
-        here = latents(network, patch, audio_bars=start)
-        assert torch.equal(here, latents(network, patch, audio_bars=start + 6.0 * turns))
-
-
-def test_the_seam_of_a_loop_is_no_different_from_any_other_latent(network: Any) -> None:
-    """Starting the same ring at another latent moves the seam: nothing but the time shift may change."""
-    ring, turned = (
-        one(LoopLatent(latents=(1, 2, 3, 4, 5), bars=5.0)),
-        one(LoopLatent(latents=(3, 4, 5, 1, 2), bars=5.0)),
-    )
-    for bars in np.linspace(-1.0, 6.0, 50):
-        there = latents(network, turned, audio_bars=float(bars) - 2.0)
-        assert torch.allclose(latents(network, ring, audio_bars=float(bars)), there, atol=1e-5)
-
-
-def path_of_loop(network: Any, seeds: tuple[int, ...], positions: np.ndarray) -> np.ndarray:
-    choreographer = Choreographer(one(LoopLatent(latents=seeds, bars=1.0)), network)
-    return np.stack([choreographer.inputs({"audio_bars": float(x)}).ws[0, 0].double().numpy() for x in positions])
-
-
-@pytest.mark.parametrize("count", [3, 4, 8])
-def test_a_loop_does_not_change_speed_or_direction_at_its_seam(network: Any, count: int) -> None:
-    step = 1e-3 / count
-    turn = path_of_loop(network, tuple(range(50, 50 + count)), np.arange(0, 1 + step / 2, step))
-    moves = np.diff(turn, axis=0)  # [steps, w_dim]
-    speeds = np.linalg.norm(moves, axis=1)
-    assert speeds[0] == pytest.approx(speeds[-1], rel=0.05)
-    assert moves[0] @ moves[-1] / (speeds[0] * speeds[-1]) > 0.999
-    # The spline is a little slower at every latent than between two. The seam is one latent among the others, and the
-    # loop freezes nowhere.
-    at_latents = speeds[::1000]
-    assert at_latents.min() <= speeds[0] <= at_latents.max()
-    assert speeds.min() > 0.5 * speeds.mean()
-    assert speeds.max() < 1.5 * speeds.mean()
-
-
-def test_a_loop_bends_smoothly_through_its_seam(network: Any) -> None:
-    step = 1e-2
-    around = path_of_loop(network, (1, 2, 3, 4), np.arange(-3, 4) * step)
-    second = np.diff(around, n=2, axis=0)  # [5, w_dim]
-    size = np.linalg.norm(second, axis=1).max()
-    assert np.linalg.norm(np.diff(second, axis=0), axis=1).max() < 0.35 * size
-
-
-def test_a_loop_through_one_latent_stays_there(network: Any) -> None:
-    patch = one(LoopLatent(latents=(9,), bars=4.0))
-    for bars in (0.0, 1.3, -2.7):
-        assert torch.allclose(latents(network, patch, audio_bars=bars)[0], w_of(network, 9), atol=1e-6)
 
 
 def test_a_single_note_shows_its_latent(network: Any) -> None:
