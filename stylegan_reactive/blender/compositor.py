@@ -82,6 +82,14 @@ def _fit_to_render(node: bpy.types.Node, *, stretch: bool) -> None:
         node.interpolation = "BILINEAR"
 
 
+def fit_again(scene: bpy.types.Scene, *, stretch: bool) -> None:
+    """Let our node scale as it is wanted now, where it is there."""
+    tree = tree_of(scene)
+    node = tree.nodes.get(FIT_NODE) if tree is not None else None
+    if node is not None:
+        _fit_to_render(node, stretch=stretch)
+
+
 def _picture(tree: bpy.types.NodeTree, image: bpy.types.Image, *, stretch: bool) -> Socket:
     """The nodes that give the picture in the size of the render."""
     source = _node(tree, "CompositorNodeImage", IMAGE_NODE, IMAGE_NODE, (-420, 0))

@@ -17,6 +17,7 @@ from .image_users import images_shown, nodes_showing
 from .patches import Number, envelopes_read, number_at, patch_of, without_numbers
 from .properties import settings_of
 from .session import Notice, session
+from .shape import fit_image, picture_size
 from .timing import time_of
 
 LOOK_AHEAD = 2
@@ -74,8 +75,7 @@ def request_at(source: Source, frame: float) -> FrameRequest:
         values[name] = curves.value(path, time, float(scene.get(name, 0.0)))
     for path, number in source.numbers.items():
         values[number.dotted] = curves.value(path, time, number.present)
-    settings = settings_of(scene)
-    return FrameRequest(source.patch, values, tuple(settings.size), settings.fit)
+    return FrameRequest(source.patch, values, picture_size(scene), settings_of(scene).fit)
 
 
 def picture_at(scene: bpy.types.Scene, frame: float, *, up_to_date: bool = True, ahead: int = 0) -> np.ndarray:
@@ -112,7 +112,7 @@ def error_card(width: int, height: int) -> np.ndarray:
 def make_image(scene: bpy.types.Scene) -> bpy.types.Image:
     """The scene's image, in the size of the picture; made or made anew where it does not fit. For operators only."""
     settings = settings_of(scene)
-    width, height = settings.size
+    width, height = picture_size(scene)
     image = settings.image
     if image is None or image.library is not None:
         image = bpy.data.images.new(f"{scene.name} StyleGAN", width, height, alpha=True, float_buffer=True)
@@ -261,6 +261,8 @@ def spoil(image: bpy.types.Image) -> None:
 def on_render_init(scene: bpy.types.Scene, _: object = None) -> None:
     """A render begins, or a scene strip inside one."""
     watch.begin(scene)
+    for source in watch.sources[scene.session_uid]:
+        fit_image(source)
 
 
 @persistent

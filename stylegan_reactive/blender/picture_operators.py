@@ -88,16 +88,16 @@ class SGR_OT_place(bpy.types.Operator):
 
     def _place(self, context: bpy.types.Context, scene: bpy.types.Scene) -> str:
         """Do it; what the artist should know."""
-        image = targets.image_of(scene)
+        image, stretch = targets.image_of(scene), settings_of(scene).follow_render
         if self.where in ("SURFACE", "SCREEN", "WORLD"):
             make_twin(scene)
         if self.where == "FULL":
-            if not compositor.full_frame(scene, image):
+            if not compositor.full_frame(scene, image, stretch=stretch):
                 return "Your compositor was kept. Connect its node 'Fit to Render' where you want the picture."
         elif self.where in ("BEHIND", "OVER"):
-            compositor.join(scene, image, behind=self.where == "BEHIND", opacity=self.opacity)
+            compositor.join(scene, image, behind=self.where == "BEHIND", opacity=self.opacity, stretch=stretch)
         elif self.where == "MASK":
-            compositor.mask(scene, image, self.channel)
+            compositor.mask(scene, image, self.channel, stretch=stretch)
         elif self.where == "SURFACE":
             return targets.on_objects(scene, context.selected_objects)
         elif self.where == "SCREEN":

@@ -31,7 +31,9 @@ class SGR_PT_picture:
         row = column.row()
         row.enabled = settings.preview in ("QUARTER", "HALF")
         row.prop(settings, "preview_settle")
-        layout.column().prop(settings, "fit")
+        column = layout.column()
+        column.prop(settings, "follow_render")
+        column.prop(settings, "fit")
         column = layout.column(align=True)
         column.enabled = settings.image is not None
         column.operator_menu_enum("stylegan_reactive.place", "where", text="Use the Picture", icon="IMAGE_DATA")

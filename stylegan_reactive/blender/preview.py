@@ -24,6 +24,7 @@ from .picture_cache import PictureCache, enlarge
 from .preferences import preferences
 from .properties import settings_of
 from .session import Notice, session
+from .shape import fit_image
 from .timing import fps_of
 
 QUALITIES = {"OFF": 0.0, "QUARTER": 0.25, "HALF": 0.5, "FULL": 1.0}
@@ -132,6 +133,7 @@ class Preview:
             return True
         self._take(scene, view)
         try:
+            fit_image(scene)
             source = source_of(scene)
             now, playing = scene.frame_current + scene.frame_subframe, self._playing(scene)
             if playing:

@@ -70,6 +70,12 @@ class SGR_Settings(bpy.types.PropertyGroup):
     image_twin: PointerProperty(
         name="Second Image", type=bpy.types.Image, options=FIXED, description="For renders with Persistent Data"
     )
+    follow_render: BoolProperty(
+        name="Same as Render",
+        default=False,
+        options=FIXED,
+        description="Make the picture in the size that is rendered: resolution, percentage and pixel aspect",
+    )
     fit: EnumProperty(
         name="Fit",
         default="crop",

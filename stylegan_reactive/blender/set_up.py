@@ -56,10 +56,10 @@ def apply_set_up(scene: bpy.types.Scene, frames: int) -> list[str]:
     if not settings.latent_layers and not settings.noise_layers:
         apply_patch(settings, read_preset(DEFAULT_PRESET))
     image = make_image(scene)
-    if settings.match_render_size:
+    if settings.match_render_size and not settings.follow_render:
         scene.render.resolution_x, scene.render.resolution_y = settings.size
         scene.render.resolution_percentage = 100
-    if not compositor.set_up(scene, image):
+    if not compositor.set_up(scene, image, stretch=settings.follow_render):
         notes.append(
             "Your compositor was kept. Connect its new node 'Fit to Render' where you want the picture to appear."
         )
