@@ -9,7 +9,7 @@ its colours in its last layer shows nothing when it is stopped, one with aliasin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -64,14 +64,14 @@ class HeldPatch:
     network: Network
     _choreographers: dict[Canvas | None, Choreographer] = field(default_factory=dict)
 
-    def on(self, canvas: Canvas | None) -> Choreographer:
-        """What gives the network's inputs for pictures on a canvas."""
+    def on(self, canvas: Canvas | None, progress: Callable[[float, str], None] | None = None) -> Choreographer:
+        """What gives the network's inputs for pictures on a canvas; `progress` is told of what takes long to find."""
         from ..choreography import Choreographer
 
         if canvas not in self._choreographers:
             if len(self._choreographers) > 2:  # the size is animated, or tried out
                 del self._choreographers[next(iter(self._choreographers))]
-            self._choreographers[canvas] = Choreographer(self.patch, self.network.generator, canvas)
+            self._choreographers[canvas] = Choreographer(self.patch, self.network.generator, canvas, progress)
         return self._choreographers[canvas]
 
 

@@ -131,7 +131,7 @@ class Server:
         network = self.network(patch.checkpoint)
         progress(0.5, "Loading what the layers need")
         held = self.patches.get_or_make(message["key"], lambda: HeldPatch(patch, network))
-        notes = held.on(None).notes
+        notes = held.on(None, lambda fraction, text: progress(0.5 + 0.5 * fraction, text)).notes
         self.trim()
         return asdict(facts_of(network.generator, notes))
 
@@ -330,14 +330,8 @@ class Server:
 
 def facts_of(generator: "Generator", notes: Iterable[str]) -> protocol.NetworkFacts:
     """What one has to know of a network."""
-    synthesis = generator.synthesis
-    scales: dict[int, list[int]] = {}
-    for layer, (_, index) in synthesis.styles.items():
-        if not layer.endswith("torgb"):
-            scales.setdefault(max(synthesis.map_size(layer)) - 2 * synthesis.margin(layer), []).append(index)
-    found = [(f"{size} px", min(places), max(places)) for size, places in scales.items()]
-    if found:
-        found[-1] = (*found[-1][:2], generator.num_ws - 1)  # the last w is for the colours
+    from ..choreography.ranges import scales
+
     return protocol.NetworkFacts(
         num_ws=generator.num_ws,
         resolution=generator.resolution,
@@ -345,7 +339,7 @@ def facts_of(generator: "Generator", notes: Iterable[str]) -> protocol.NetworkFa
         c_dim=generator.c_dim,
         img_channels=generator.img_channels,
         layer_names=tuple(generator.layer_names),
-        scales=tuple(found),
+        scales=tuple((label, first, last) for label, first, last in scales(generator.tools.ws_sizes)),
         notes=tuple(notes),
     )
 

@@ -4,13 +4,17 @@
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from stylegan_reactive.choreography import load_preset, preset_names
-from stylegan_reactive.engine.client import Engine
+from stylegan_reactive.engine.client import Engine, FrameRequest
 from stylegan_reactive.errors import PatchError
+from stylegan_reactive.generator import StyleGAN2, StyleGAN2Config, save_generator
+from stylegan_reactive.generator.mapping import MappingConfig
 
 PYTHON = os.environ.get("STYLEGAN_REACTIVE_PYTHON") or sys.executable
 
@@ -57,3 +61,33 @@ def test_unloading_leaves_no_network_and_the_next_picture_is_the_same(engine: En
     engine.unload()
     assert not engine.report(seconds=0).networks
     np.testing.assert_array_equal(engine.thumbnails("builtin", 0, [1], 16), before)
+
+
+def test_clusters_are_found_with_progress_before_the_first_picture_and_can_be_cancelled(
+    engine: Engine, tmp_path: Path
+) -> None:
+    mapping = MappingConfig(z_dim=16, c_dim=0, w_dim=16, widths=(16,))
+    torch.manual_seed(1)
+    save_generator(StyleGAN2(StyleGAN2Config(mapping, 32, (16, 16, 12, 8))), tmp_path / "small.safetensors")
+    bend = {
+        "name": "Eyes",
+        "layer": "b64.conv1",
+        "channels": {"which": "cluster", "cluster": 0, "clusters": 3},
+        "operation": "multiply",
+        "parameters": {"factor": {"amount": 1.0, "envelope": "audio_kick", "offset": 1.0}},
+    }
+    patch = {"version": 2, "checkpoint": str(tmp_path / "small.safetensors"), "bends": [bend]}
+
+    def stop(fraction: float, text: str) -> None:
+        if "Eyes" in text:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        engine.check_patch(patch, stop)
+    told: list[tuple[float, str]] = []
+    facts = engine.check_patch(patch, lambda fraction, text: told.append((fraction, text)))
+    assert [fraction for fraction, _ in told] == sorted(fraction for fraction, _ in told)
+    assert any(text.startswith('Bend "Eyes": ') for _, text in told)
+    assert facts.notes == ("Bend \"Eyes\": this network has no layer 'b64.conv1'; b32.conv1 (32 px) is used instead.",)
+    rest, kicked = (engine.picture(FrameRequest(patch, {"audio_kick": kick}, (32, 32))).copy() for kick in (0.0, 1.0))
+    assert np.abs(rest - kicked).max() > 0.01
