@@ -6,6 +6,7 @@ it, and the engine looks ahead to frames that Blender has not reached. See Blend
 """
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 
 import bpy
@@ -177,7 +178,7 @@ class SceneCurves:
     Raises
     ------
     CurveError
-        The scene's animation comes from NLA strips.
+        The scene's animation comes from NLA strips: from a track that plays, alone or not, or one that is tweaked.
     """
 
     def __init__(self, scene: bpy.types.Scene, *, up_to_date: bool = True) -> None:
@@ -187,13 +188,31 @@ class SceneCurves:
         bag = channelbag(scene)
         self.curves = {curve.data_path: curve for curve in bag.fcurves} if bag is not None else {}
         self.drivers = {driver.data_path: driver for driver in data.drivers} if data is not None else {}
-        if data is not None and data.use_nla:
-            tracks = [track.name for track in data.nla_tracks if track.strips and not track.mute]
-            if tracks:
-                raise CurveError(
-                    f"The scene {scene.name!r} is animated by NLA strips (track {tracks[0]!r}), which the picture "
-                    "cannot follow yet. Mute or delete the track, or push its action back to be edited."
-                )
+        if data is not None:
+            self._check_strips(data)
+
+    def _check_strips(self, data: bpy.types.AnimData) -> None:
+        """Raise where something else than the action itself gives the values."""
+        name = self.scene.name
+        if data.use_tweak_mode:
+            raise CurveError(
+                f"An NLA strip of the scene {name!r} is being tweaked, which the picture cannot follow. "
+                "Press Tab in the NLA editor to leave Tweak Mode."
+            )
+        if not data.use_nla:
+            return
+        solo = [track.name for track in data.nla_tracks if track.is_solo]
+        if solo:
+            raise CurveError(
+                f"The scene {name!r} plays only its NLA track {solo[0]!r}, which is set to solo. "
+                "Take solo off in the NLA editor."
+            )
+        tracks = [track.name for track in data.nla_tracks if track.strips and not track.mute]
+        if tracks:
+            raise CurveError(
+                f"The scene {name!r} is animated by NLA strips (track {tracks[0]!r}), which the picture cannot follow "
+                "yet. Mute or delete the track, or push its action back to be edited."
+            )
 
     def animated(self) -> Iterator[str]:
         """Data paths that a curve or a driver moves."""
@@ -204,23 +223,35 @@ class SceneCurves:
         driver = self.drivers.get(path)
         return driver is not None and not driver.mute and driver.is_valid and driver.driver.is_valid
 
+    def broken(self, path: str) -> bool:
+        """Whether there is a driver with an error, whatever it leaves in the property."""
+        driver = self.drivers.get(path)
+        return driver is not None and not driver.mute and not self.driven(path)
+
     def moves(self, path: str) -> bool:
         """Whether the value at a path may change over time."""
         curve = self.curves.get(path)
-        keyed = curve is not None and not curve.mute and not curve.is_empty
-        return self.driven(path) or (keyed and not (curve.group is not None and curve.group.mute))
+        keyed = curve is not None and not curve.mute and not curve.is_empty and curve.is_valid
+        return self.driven(path) or self.broken(path) or (keyed and not (curve.group is not None and curve.group.mute))
 
-    def _check_driver(self, path: str) -> None:
-        """Raise where a driver reads something that Blender updates only after the picture is made."""
-        for variable in self.drivers[path].driver.variables:
+    def _check_driver(self, path: str, seen: frozenset[str] = frozenset()) -> None:
+        """Raise where a driver, or one that it reads, reads what Blender updates after the picture is made."""
+        driver = self.drivers[path].driver
+        late = "bpy" if driver.type == "SCRIPTED" and re.search(r"\b(bpy|depsgraph)\b", driver.expression) else ""
+        for variable in driver.variables:
             for target in variable.targets:
-                own = variable.type == "CONTEXT_PROP" or target.id == self.scene
-                if not own:
-                    name = target.id.name if target.id is not None else variable.name
-                    raise CurveError(
-                        f"The driver on {path} of the scene {self.scene.name!r} reads {name!r}, which Blender "
-                        "updates too late for the picture. Let it read the scene's own properties, or bake it to keys."
-                    )
+                if variable.type != "CONTEXT_PROP" and target.id != self.scene:
+                    late = late or (target.id.name if target.id is not None else variable.name)
+                owner = _owner_of(self.scene, target.data_path)
+                if owner is not None and owner != self.scene:
+                    late = late or owner.name
+                if self.driven(target.data_path) and target.data_path not in seen:
+                    self._check_driver(target.data_path, seen | {path})
+        if late:
+            raise CurveError(
+                f"The driver on {path} of the scene {self.scene.name!r} reads {late!r}, which Blender "
+                "updates too late for the picture. Let it read the scene's own properties, or bake it to keys."
+            )
 
     def value(self, path: str, frame: float, present: float) -> float:
         """The number at a data path.
@@ -236,8 +267,12 @@ class SceneCurves:
         Raises
         ------
         CurveError
-            A driver gives the value, and Blender has not evaluated it for this frame.
+            A driver gives the value and has an error, or Blender has not evaluated it for this frame.
         """
+        if self.broken(path):
+            raise CurveError(
+                f"The driver on {path} of the scene {self.scene.name!r} has an error. Mend it, mute it or remove it."
+            )
         if self.driven(path):
             self._check_driver(path)
             if not self.up_to_date:
@@ -247,3 +282,17 @@ class SceneCurves:
                 )
             return present
         return float(self.curves[path].evaluate(frame)) if self.moves(path) else present
+
+
+def _owner_of(scene: bpy.types.Scene, path: str) -> bpy.types.ID | None:
+    """The datablock that a data path of the scene ends in, such as its camera; None where the path leads nowhere."""
+    head = path
+    while head:
+        head = head[: head.rindex("[")] if head.endswith("]") else head.rpartition(".")[0]
+        try:
+            found = scene.path_resolve(head) if head else scene
+        except ValueError:
+            return None
+        if isinstance(found, bpy.types.bpy_struct):
+            return found if isinstance(found, bpy.types.ID) else found.id_data
+    return scene

@@ -67,7 +67,7 @@ def request_at(source: Source, frame: float) -> FrameRequest:
     values: dict[str, float] = {}
     for name in envelopes_read(source.patch):
         path = property_path(name)
-        if name not in scene and path not in curves.curves:
+        if name not in scene:  # Blender does not move a property that is gone, whatever curve is left of it
             raise PatchError(
                 f"The layers read the curve {name!r}, which the scene does not have. "
                 "Press Bake, or choose another envelope."

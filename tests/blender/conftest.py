@@ -63,6 +63,12 @@ def write_wave(path: Path, samples: np.ndarray, rate: int = RATE) -> Path:
 
 
 @pytest.fixture(scope="session")
+def write_sound() -> Callable[[Path, np.ndarray], Path]:
+    """`write_wave`, for tests that need a song of their own."""
+    return write_wave
+
+
+@pytest.fixture(scope="session")
 def beat(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight seconds: a chord that changes every two seconds, and a kick every half second."""
     time = np.arange(8 * RATE) / RATE
