@@ -11,7 +11,10 @@ from . import (
     list_operators,
     mask_images,
     operators,
+    palette,
+    palette_operators,
     panels,
+    patch_operators,
     picture,
     picture_operators,
     preferences_panel,
@@ -28,6 +31,8 @@ _CLASSES = (
     *envelope_operators.CLASSES,
     *list_operators.CLASSES,
     *layer_operators.CLASSES,
+    *patch_operators.CLASSES,
+    *palette_operators.CLASSES,
     *song_operators.CLASSES,
     *follow_operators.CLASSES,
     *picture_operators.CLASSES,
@@ -52,6 +57,7 @@ def unregister() -> None:
     preview.unregister()
     session.close()
     mask_images.unregister()
+    palette.thumbnails.clear()
     picture.unregister()
     for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)

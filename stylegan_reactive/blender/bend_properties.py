@@ -14,7 +14,7 @@ import bpy
 from bpy.props import EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
 from ..errors import PatchError
-from .keying import FIXED
+from .keying import FILE, FIXED
 from .layer_properties import SGR_LayerRange
 from .patch_parts import LARGEST_SEED, Layer, Part, Signal, Source, absolute_file
 from .session import session
@@ -263,7 +263,7 @@ class SGR_RewriteSource(Source, LayerByName, bpy.types.PropertyGroup):
         name="Source", default="seeded", options=FIXED, items=REWRITE_KINDS, description="Where the change comes from"
     )
     file: StringProperty(
-        name="File", subtype="FILE_PATH", options=FIXED, description="A network file, or an edit that was saved"
+        name="File", subtype="FILE_PATH", options=FILE, description="A network file, or an edit that was saved"
     )
     seed: IntProperty(name="Seed", default=1, min=0, max=LARGEST_SEED, description="Another number, another change")
     layer: StringProperty(

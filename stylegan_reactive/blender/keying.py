@@ -3,3 +3,6 @@
 
 FIXED: set[str] = set()
 """Options of a property that cannot be keyed."""
+
+FILE: set[str] = {"PATH_SUPPORTS_BLEND_RELATIVE"}
+"""Options of the path of a file, which may begin with ``//``; it cannot be keyed either."""

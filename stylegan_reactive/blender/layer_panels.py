@@ -1,18 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The stacks in the sidebar: latents, noise, bends and rewrites, each layer drawn like a modifier."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import bpy
 
 from .bend_properties import ICONS
+from .envelope_properties import PITCHES
 from .layer_operators import ADD_MENUS, SCALE_MENUS, kinds_of
+from .palette import painter, thumbnails
+from .palette_panels import draw_thumbnail
 from .panel_parts import draw_text
 from .patches import BENDS, LAYERS, NOISE, REWRITES
 from .properties import INDEX_OF, selected, settings_of
 
 Layout = bpy.types.UILayout
 STRENGTH = {LAYERS: "influence", NOISE: "amplitude", REWRITES: "amount"}
+MOST_THUMBNAILS = 24
 USED_BY_MASK = {
     "disc": ("x", "y", "size", "softness"),
     "edges": ("size", "softness"),
@@ -115,6 +120,24 @@ def draw_range(layout: Layout, layer: Any, collection: str) -> None:
         column.prop(layer.range, "last")
 
 
+def draw_latents(layout: Layout, source: Any, text: str = "Seeds", names: Sequence[str] = ()) -> None:
+    """Which latents, with those thumbnails that are there; for notes, the name of each."""
+    layout.prop(source, "seeds", text=text)
+    latents = source.latents[:MOST_THUMBNAILS]
+    if not any(thumbnails.find(latent) for latent in latents):
+        return
+    count = max(len(latents), min(len(names), MOST_THUMBNAILS)) if len(latents) else 0
+    grid = layout.grid_flow(row_major=True, columns=6, even_columns=True, even_rows=True, align=True)
+    now = painter(source.id_data)
+    for number in range(count):
+        cell = grid.column(align=True)
+        draw_thumbnail(cell, latents[number % len(latents)], now, 1.6)
+        if names:
+            row = cell.row()
+            row.alignment = "CENTER"
+            row.label(text=names[number % len(names)])
+
+
 def draw_section(layout: Layout, name: str, title: str, *, closed: bool = False) -> Layout | None:
     """A part of a layer that can be folded; None while it is."""
     header, body = layout.panel(f"SGR_{name}", default_closed=closed)
@@ -139,15 +162,18 @@ class LayerPanel:
         layer = draw_stack(layout, settings, self.collection)
         if layer is None:
             draw_text(layout, self.empty, context.region.width)
-            return
-        column = layout.column()
-        column.use_property_split = True
-        column.use_property_decorate = True
-        column.active = layer.enabled
-        self.draw_layer(column, settings, layer)
+        else:
+            column = layout.column()
+            column.use_property_split = True
+            column.active = layer.enabled
+            self.draw_layer(column, settings, layer)
+        self.draw_bottom(layout, settings)
 
     def draw_top(self, layout: Layout, context: bpy.types.Context) -> None:
         """What stands above the list."""
+
+    def draw_bottom(self, layout: Layout, settings: Any) -> None:
+        """What stands below the layer."""
 
     def draw_layer(self, layout: Layout, settings: Any, layer: Any) -> None:
         """The selected layer."""
@@ -159,6 +185,20 @@ class SGR_PT_latents(LayerPanel):
 
     bl_label = "Latent Layers"
     collection = LAYERS
+
+    def draw_top(self, layout: Layout, _context: bpy.types.Context) -> None:
+        """Presets, and the whole mapping as a file."""
+        row = layout.row(align=True)
+        row.operator_menu_enum("stylegan_reactive.apply_preset", "name", text="Presets", icon="PRESET")
+        row.menu("SGR_MT_patch", text="", icon="DOWNARROW_HLT")
+
+    def draw_bottom(self, layout: Layout, settings: Any) -> None:
+        """Truncation."""
+        body = draw_section(layout, "truncation", "Truncation", closed=True)
+        if body is not None:
+            draw_signal(body, settings, settings, "truncation")
+            draw_signal(body, settings, settings, "truncation_cutoff")
+
     empty = "No layer yet: the average picture is shown. Add one with +, or choose a preset."
 
     def draw_layer(self, layout: Layout, settings: Any, layer: Any) -> None:
@@ -175,13 +215,13 @@ class SGR_PT_latents(LayerPanel):
 
     def draw_static(self, layout: Layout, settings: Any, source: Any) -> None:
         """One latent, or some."""
-        layout.prop(source, "seeds", text="Seed" if len(source.latents) < 2 else "Seeds")
+        draw_latents(layout, source, text="Seed" if len(source.latents) < 2 else "Seeds")
         if len(source.latents) > 1:
             draw_signal(layout, settings, source, "position")
 
     def draw_loop(self, layout: Layout, settings: Any, source: Any) -> None:
         """A path through latents in time with a clock."""
-        layout.prop(source, "seeds")
+        draw_latents(layout, source)
         layout.prop(source, "bars")
         layout.prop(source, "method")
         if source.method == "gaussian":
@@ -191,7 +231,7 @@ class SGR_PT_latents(LayerPanel):
 
     def draw_chroma(self, layout: Layout, settings: Any, source: Any) -> None:
         """A latent for each pitch."""
-        layout.prop(source, "seeds")
+        draw_latents(layout, source, names=[title_of(each.name) for each in source.envelopes] or PITCHES)
 
     def draw_direction(self, layout: Layout, settings: Any, source: Any) -> None:
         """A push along a direction."""

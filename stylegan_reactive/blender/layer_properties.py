@@ -18,7 +18,7 @@ from bpy.props import (
 
 from ..errors import PatchError
 from .envelope_features import PITCHES
-from .keying import FIXED
+from .keying import FILE, FIXED
 from .patch_parts import LARGEST, LARGEST_SEED, NO_LIMIT, Layer, Part, Range, Signal, Source, absolute_file, range_items
 from .session import session
 
@@ -154,8 +154,8 @@ SPACES = (
 )
 
 
-class SGR_Latent(Part, bpy.types.PropertyGroup):
-    """One latent: a seed, or a row of a file (or all its rows)."""
+class Latent(Part):
+    """A seed, or a row of a file (or all its rows)."""
 
     seed: IntProperty(
         name="Seed", default=1, min=0, max=LARGEST_SEED, description="Number of the latent: another number, another one"
@@ -163,7 +163,7 @@ class SGR_Latent(Part, bpy.types.PropertyGroup):
     file: StringProperty(
         name="File",
         subtype="FILE_PATH",
-        options=FIXED,
+        options=FILE,
         description="A file of latents, .npy, .npz or .safetensors; empty: the seed is used",
     )
     use_all: BoolProperty(
@@ -204,6 +204,10 @@ class SGR_Latent(Part, bpy.types.PropertyGroup):
             return str(self.seed)
         name = bpy.path.basename(self.file)
         return name if self.use_all else f"{name} {self.index}"
+
+
+class SGR_Latent(Latent, bpy.types.PropertyGroup):
+    """One latent of a layer."""
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -330,7 +334,7 @@ class SGR_LatentSource(Source, bpy.types.PropertyGroup):
     file: StringProperty(
         name="File",
         subtype="FILE_PATH",
-        options=FIXED,
+        options=FILE,
         description="A file of directions, .npy, .npz or .safetensors",
     )
     amount: PointerProperty(type=SGR_Steps)

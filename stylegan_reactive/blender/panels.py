@@ -5,6 +5,7 @@ import bpy
 
 from . import layer_panels
 from .envelope_panels import SGR_PT_envelopes, SGR_UL_envelopes
+from .palette_panels import SGR_PT_palette
 from .panel_parts import draw_text
 from .picture_panels import SGR_PT_picture
 from .properties import settings_of
@@ -84,7 +85,7 @@ def _in_each_editor() -> tuple[type, ...]:
     """The same panels in the sidebars where an artist works on a film."""
     panels = []
     for editor in EDITORS:
-        for content in (SGR_PT_film, SGR_PT_picture, SGR_PT_envelopes, *layer_panels.CONTENTS):
+        for content in (SGR_PT_film, SGR_PT_picture, SGR_PT_envelopes, *layer_panels.CONTENTS, SGR_PT_palette):
             name = f"{content.__name__}_{editor.lower()}"
             panels.append(type(name, (Panel, content, bpy.types.Panel), {"bl_space_type": editor, "bl_idname": name}))
     return tuple(panels)

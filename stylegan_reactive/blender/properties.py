@@ -19,24 +19,23 @@ from bpy.props import (
     StringProperty,
 )
 
-from . import bend_properties, envelope_properties, layer_properties, noise_properties
+from . import bend_properties, envelope_properties, layer_properties, noise_properties, palette
 from .bend_properties import SGR_BendLayer, SGR_RewriteLayer
 from .envelope_properties import SGR_Envelope, SGR_Hearing
-from .keying import FIXED
+from .keying import FILE, FIXED
 from .layer_properties import SGR_LatentLayer, SGR_Truncation, SGR_TruncationCutoff
 from .noise_properties import SGR_NoiseLayer
+from .palette import SGR_PaletteEntry
 
 
 class SGR_Settings(bpy.types.PropertyGroup):
     """Everything of one scene: ``scene.stylegan_reactive``."""
 
-    song: StringProperty(
-        name="Song", subtype="FILE_PATH", options=FIXED, description="The sound file to make a film of"
-    )
+    song: StringProperty(name="Song", subtype="FILE_PATH", options=FILE, description="The sound file to make a film of")
     checkpoint: StringProperty(
         name="Network",
         subtype="FILE_PATH",
-        options=FIXED,
+        options=FILE,
         description="The StyleGAN to make pictures with; empty: the built-in one",
     )
     size: IntVectorProperty(
@@ -125,6 +124,8 @@ class SGR_Settings(bpy.types.PropertyGroup):
     bend_index: IntProperty(options=FIXED)
     rewrites: CollectionProperty(type=SGR_RewriteLayer)
     rewrite_index: IntProperty(options=FIXED)
+    palette: CollectionProperty(type=SGR_PaletteEntry)
+    palette_index: IntProperty(name="Selected Picture", options=FIXED)
 
 
 CLASSES = (
@@ -132,6 +133,7 @@ CLASSES = (
     *layer_properties.CLASSES,
     *noise_properties.CLASSES,
     *bend_properties.CLASSES,
+    *palette.CLASSES,
     SGR_Settings,
 )
 
@@ -142,6 +144,7 @@ INDEX_OF = {
     "noise_layers": "noise_index",
     "bends": "bend_index",
     "rewrites": "rewrite_index",
+    "palette": "palette_index",
 }
 """The lists of `SGR_Settings`, and the property that holds which entry of each is selected."""
 

@@ -29,10 +29,12 @@ class Session:
 
     ``report_lines`` is what the engine said of itself when it was last tested.
     ``networks`` has what the engine says of the networks that it was asked about, by `checkpoint_of`.
+    ``clipboard`` holds a copied patch where the system has no clipboard.
     """
 
     busy: bool = False
     report_lines: tuple[str, ...] = ()
+    clipboard: str = ""
     networks: dict[str, NetworkFacts] = field(default_factory=dict)
     _engine: Engine | None = None
     _notices: dict[int, Notice] = field(default_factory=dict)

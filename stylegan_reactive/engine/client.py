@@ -347,6 +347,10 @@ class Engine:
             pictures.append(np.frombuffer(protocol.unpack_bytes(found["pictures"]), np.uint8))
         return np.concatenate([np.zeros(0, np.uint8), *pictures]).reshape(len(latents), size, size, 4)
 
+    def count_latents(self, checkpoint: str, file: str, space: str) -> int:
+        """How many latents a file holds that a network can show; raises `CheckpointError` where they do not fit."""
+        return int(self._call("latents", None, checkpoint=checkpoint, file=file, space=space)["count"])
+
     def unload(self) -> None:
         """Let go of networks and caches, so that their memory is free for others; they come back when needed."""
         if self.running:

@@ -16,6 +16,7 @@ read_patch  text                                                 patch: plain da
 frame       patch (key), values, size [w, h], fit, quality,      seconds
             slot (name), ahead: nobody waits for it
 thumbnails  checkpoint, label, latents, size                     pictures: base64 of bytes [n, size, size, 4]
+latents     checkpoint, file, space                              count: how many latents a file holds
 song        song                                                 duration, sample_rate, channels
 analyse     song, fps [n, d], recipes; if wanted: offset,        envelopes, frames, duration, tempo, beats, ...:
             duration, rhythm, form, stems (`Engine.analyse`)     see `Analysed`

@@ -173,6 +173,13 @@ class Server:
             "pictures": protocol.pack_bytes(thumbnails(network, message["label"], message["latents"], message["size"]))
         }
 
+    def latents(self, message: Message, progress: Progress) -> Result:
+        """How many latents a file holds."""
+        from ..generator.latent_files import load_latents
+
+        network = self.network(message["checkpoint"])
+        return {"count": len(load_latents(message["file"], message["space"], network.generator))}
+
     # Songs
 
     def song(self, message: Message, progress: Progress) -> Result:
@@ -344,7 +351,7 @@ def facts_of(generator: "Generator", notes: Iterable[str]) -> protocol.NetworkFa
     )
 
 
-PICTURES = ("hello", "settings", "patch", "read_patch", "frame", "thumbnails", "unload", "report")
+PICTURES = ("hello", "settings", "patch", "read_patch", "frame", "thumbnails", "latents", "unload", "report")
 SONGS = ("song", "analyse")
 STEMS = ("separate",)
 NO_MEMORY = "There is not enough memory. Close other programs, or choose a smaller size or network."

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+import numpy as np
 import pytest
 
 from stylegan_reactive import blender
@@ -24,9 +25,20 @@ CASES: dict[str, list[dict[str, Any]]] = {
     "apply_preset": [{"name": "reference"}],
     "list_edit": [
         {"collection": collection, "action": action, "step": -1}
-        for collection in ("envelopes", "latent_layers", "noise_layers")
+        for collection in ("envelopes", "latent_layers", "noise_layers", "bends", "rewrites", "palette")
         for action in ("ADD", "DUPLICATE", "REMOVE", "MOVE")
     ],
+    "add_layer": [
+        {"collection": "latent_layers", "kind": "chroma"},
+        {"collection": "noise_layers", "kind": "gradient"},
+        {"collection": "bends", "kind": "rotate"},
+        {"collection": "rewrites", "kind": "seeded"},
+    ],
+    "choose_scale": [{"collection": "latent_layers", "first": 2, "last": 3}],
+    "load_patch": [{"filepath": "//patch.json"}],
+    "palette_import": [{"filepath": "//latents.npy"}],
+    "palette_select": [{"index": 2}],
+    "palette_assign": [{"target": target} for target in ("STILL", "APPEND", "LOOP", "PITCH")],
 }
 # Those that cannot be called here, each with the reason.
 LEFT_OUT = {
@@ -51,9 +63,18 @@ def saved(registered: None, beat: Path, tmp_path_factory: pytest.TempPathFactory
     settings.song, settings.size = str(beat), (64, 64)
     assert bpy.ops.stylegan_reactive.set_up() == {"FINISHED"}
     assert bpy.ops.stylegan_reactive.bake() == {"FINISHED"}
-    for name in ("envelope_index", "latent_index", "noise_index"):
+    for _ in range(3):
+        settings.bends.add().name = "Bend"
+        settings.rewrites.add().name = "Rewrite"
+        settings.palette.add()
+    for name in ("envelope_index", "latent_index", "noise_index", "bend_index", "rewrite_index", "palette_index"):
         setattr(settings, name, 1)
+    settings.latent_layers[1].influence.keyframe_insert("amount", frame=1)
+    settings.bends[1].translate.x.keyframe_insert("amount", frame=1)
+    assert bpy.ops.stylegan_reactive.copy_patch() == {"FINISHED"}
     path = tmp_path_factory.mktemp("film") / "film.blend"
+    assert bpy.ops.stylegan_reactive.save_patch(filepath=str(path.with_name("patch.json"))) == {"FINISHED"}
+    np.save(path.with_name("latents.npy"), np.zeros((3, 128), np.float32))
     bpy.ops.wm.save_as_mainfile(filepath=str(path))
     return path
 
