@@ -183,7 +183,10 @@ class LatentBank:
         if method == "file" and not file:
             raise PatchError(f'Patch, {path}.file: found no file, but the method is "file". Choose one.')
         tools = self.generator.tools
-        found = tools.directions(file) if method == "file" else tools.sefa(reached[0], reached[-1])[:, None]
+        try:
+            found = tools.directions(file) if method == "file" else tools.sefa(reached[0], reached[-1])[:, None]
+        except ValueError as error:
+            raise PatchError(f"Patch, {path}: {error}. Choose another range, or a direction of a file.") from error
         if index >= len(found):
             where = file if method == "file" else "this network"
             raise PatchError(

@@ -39,7 +39,7 @@ class TinyNetwork:
     def mapping(self, z: torch.Tensor, c: torch.Tensor | None = None) -> torch.Tensor:
         assert (c is None) == (self.c_dim == 0)
         if c is not None:
-            z = z + c.argmax(dim=1)
+            z = z + c.argmax(dim=1, keepdim=True)
         w = self.w_avg + torch.tanh(z @ self._weight.T * 0.2)
         return w[:, None].expand(-1, self.num_ws, -1)
 

@@ -237,3 +237,12 @@ def test_a_keyed_phase_finds_the_way_ready(network: Any, monkeypatch: pytest.Mon
     for bars in range(20):
         choreographer.inputs({"audio_bars": bars / 7, "latent_layers.0.source.phase.offset": bars})
     assert len(mapped) == once
+
+
+@each_kind
+def test_a_loop_is_of_the_class_that_is_asked_for(network: Any, kind: str) -> None:
+    network.c_dim = 10
+    choreographer = Choreographer(looped(kind), network)
+    first, other = (choreographer.inputs({"audio_bars": 3.3, "label": label}).ws for label in (0.0, 4.0))
+    assert not torch.allclose(first, other)
+    assert torch.equal(choreographer.inputs({"audio_bars": 3.3}).ws, first)
