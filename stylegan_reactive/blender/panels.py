@@ -46,8 +46,10 @@ class SGR_PT_film:
 
         column = layout.column(align=True)
         column.label(text="3. Scene", icon="SCENE_DATA")
-        column.row(align=True).prop(settings, "size", text="")
-        column.prop(settings, "match_render_size")
+        own = column.column(align=True)
+        own.enabled = not settings.follow_render
+        own.row(align=True).prop(settings, "size", text="")
+        own.prop(settings, "match_render_size")
         row = column.row()
         row.enabled = bool(settings.song)
         row.operator("stylegan_reactive.set_up")

@@ -302,7 +302,8 @@ def on_render_complete(scene: bpy.types.Scene, _: object = None) -> None:
 def on_render_cancel(scene: bpy.types.Scene, _: object = None) -> None:
     """A render was stopped by the artist."""
     watch.end(scene)
-    if settings_of(scene).image is not None and session.notice(scene) is None:
+    notice = session.notice(scene)
+    if settings_of(scene).image is not None and (notice is None or not notice.is_error):
         session.tell(scene, Notice(f"The render was stopped at frame {scene.frame_current}."))
 
 
