@@ -101,7 +101,8 @@ def find_layer(wanted: str, tools: Any, path: str, note: Note, *, weighted: bool
             path, wanted, f'a size such as "16 px", or a layer of the network: {", ".join(names)}'
         ).error()
     if not found.exact:
-        note(f"this network has no layer {wanted!r}; {found.name} ({found.size} px) is used instead.")
+        missing = f"of {wanted}" if wanted.strip().endswith("px") else f'"{wanted}"'
+        note(f"this network has no layer {missing}; {found.name} ({found.size} px) is used instead.")
     return str(found.name)
 
 

@@ -88,6 +88,7 @@ def test_clusters_are_found_with_progress_before_the_first_picture_and_can_be_ca
     facts = engine.check_patch(patch, lambda fraction, text: told.append((fraction, text)))
     assert [fraction for fraction, _ in told] == sorted(fraction for fraction, _ in told)
     assert any(text.startswith('Bend "Eyes": ') for _, text in told)
-    assert facts.notes == ("Bend \"Eyes\": this network has no layer 'b64.conv1'; b32.conv1 (32 px) is used instead.",)
+    said = 'Bend "Eyes": this network has no layer "b64.conv1"; b32.conv1 (32 px) is used instead.'
+    assert facts.notes == (said,)
     rest, kicked = (engine.picture(FrameRequest(patch, {"audio_kick": kick}, (32, 32))).copy() for kick in (0.0, 1.0))
     assert np.abs(rest - kicked).max() > 0.01
