@@ -15,13 +15,6 @@ from stylegan_reactive.blender.properties import settings_of
 # With what each operator is called, where its defaults do nothing; several calls are several tests.
 CASES: dict[str, list[dict[str, Any]]] = {
     "place": [{"where": where} for where in ("BEHIND", "OVER", "SURFACE", "SCREEN", "WORLD", "DISPLACE", "MASK")],
-    "add_layer": [
-        {"collection": "latent_layers", "kind": "loop"},
-        {"collection": "noise_layers", "kind": "evolving"},
-        {"collection": "bends", "kind": "rotate"},
-        {"collection": "rewrites", "kind": "seeded"},
-    ],
-    "choose_scale": [{"collection": "latent_layers", "first": 0, "last": 1}],
     "apply_preset": [{"name": "reference"}],
     "list_edit": [
         {"collection": collection, "action": action, "step": -1}
