@@ -101,7 +101,7 @@ def gaussian_weights(count: int, smoothness: float, gram: Array, positions: Arra
     """
     if count <= 2:
         return spline_weights(count, positions)
-    filtered = _filtered(count, smoothness, positions)
+    filtered = _filtered(count, smoothness, gram, positions)
     # As far from the middle as independent latents would be; then as far as these are.
     filtered *= math.sqrt(1 - 1 / count) / np.linalg.norm(filtered, axis=1, keepdims=True)
     usual = np.trace(gram) / count
@@ -113,7 +113,7 @@ def gaussian_weights(count: int, smoothness: float, gram: Array, positions: Arra
     return weights
 
 
-def _filtered(count: int, smoothness: float, positions: Array) -> Array:
+def _filtered(count: int, smoothness: float, gram: Array, positions: Array) -> Array:
     """How far a Gaussian's weights on a circle are from equal ones, but for a factor.  [m] -> [m, count], sums 0"""
     away = positions[:, None] - np.arange(count)
     if smoothness < count / 4:
@@ -123,12 +123,21 @@ def _filtered(count: int, smoothness: float, positions: Array) -> Array:
         weights /= weights.sum(axis=1, keepdims=True)
         difference: Array = weights - 1 / count
         return difference
-    # Wider filters leave so little that it would drown in rounding: the same as a Fourier series, over its first term.
+    # Wider filters leave so little that it would drown in rounding: the same as a Fourier series, over its first term
+    # (of the waves that the latents make: 1, 2, 1, 2 is back where it began after half a turn).
     angle = 2 * math.pi / count
-    waves = np.arange(1, 8)
-    parts = np.exp(-0.5 * (smoothness * angle) ** 2 * (waves**2 - 1))
+    first = _first_wave(count, gram)
+    waves = np.arange(first, first + 7)
+    parts = np.exp(-0.5 * (smoothness * angle) ** 2 * (waves**2 - first**2))
     series: Array = sum(part * np.cos(wave * angle * away) for wave, part in zip(waves, parts, strict=True))
     return series - series.mean(axis=1, keepdims=True)
+
+
+def _first_wave(count: int, gram: Array) -> int:
+    """How often, at the least, some latents go to and fro in a turn: the first of their Fourier terms that is there."""
+    turns = np.exp(2j * math.pi / count * np.outer(np.arange(1, count // 2 + 1), np.arange(count)))
+    strength = np.sum((turns @ gram) * turns.conj(), axis=1).real
+    return 1 + int(np.argmax(strength > 1e-6 * strength.max()))
 
 
 def great_circles(z: Array, positions: Array) -> Array:

@@ -107,6 +107,15 @@ def test_between_two_latents_a_loop_goes_there_and_back_without_a_stop(network: 
 
 
 @each_kind
+def test_latents_that_come_again_within_a_turn_are_seen_again(network: Any, kind: str) -> None:
+    path = way(network, looped(kind, (1, 2, 1, 2)), np.arange(0, 8, 0.1))
+    apart = np.linalg.norm(static(network, 1) - static(network, 2))
+    for seed in (1, 2):
+        near = np.linalg.norm(path - static(network, seed), axis=1) < 0.15 * apart
+        assert np.count_nonzero(np.diff(near.astype(int), append=near[0].astype(int)) == 1) == 2
+
+
+@each_kind
 def test_a_loop_through_one_latent_stays_there(network: Any, kind: str) -> None:
     path = way(network, looped(kind, (9,)), (0.0, 1.3, -2.7))
     assert np.allclose(path, static(network, 9), atol=1e-6)
