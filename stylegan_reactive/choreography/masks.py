@@ -122,21 +122,20 @@ def _shade(mask: Mask, size: float, view: View, grounds: Sequence[Any]) -> Any:
 def _shape(mask: Mask, size: float, spacing: float, grounds: Sequence[Any]) -> Any:
     """The mask at the view's points, which are `spacing` apart."""
     ground = grounds[0]
-    rim = max(mask.softness, spacing)
     if mask.shape == "linear":
         return (ground * (1 / max(size, spacing)) + 0.5).clip(0, 1)
     if mask.shape == "checker":
         if size < spacing:  # finer than can be seen
             return ground * 0 + 0.5
-        rim = min(rim, size)
+        rim = min(max(mask.softness, spacing), size)
         one, other = (_soft((abs(each % (2 * size) - size) - size / 2) * (1 / rim)) for each in grounds)
         return one * other + (1 - one) * (1 - other)
     if size == 0:
         return ground * 0
     if mask.shape == "radial":
         return (1 - ground * (1 / size)).clip(0, 1)
-    # The rim narrows with the size, so that a disc's middle and the outermost edge are 1 at any size.
-    rim = min(rim, 2 * size)
+    # The rim narrows with the size, so that a disc's middle and the outermost edge are 1 as soon as they can be seen.
+    rim = max(min(mask.softness, 2 * size), spacing)
     return _soft((ground + size if mask.shape == "edges" else size - ground) * (1 / rim))
 
 
