@@ -123,6 +123,23 @@ def draw_range(layout: Layout, layer: Any, collection: str) -> None:
 def draw_latents(layout: Layout, source: Any, text: str = "Seeds", names: Sequence[str] = ()) -> None:
     """Which latents, with those thumbnails that are there; for notes, the name of each."""
     layout.prop(source, "seeds", text=text)
+    draw_thumbnails(layout, source, names)
+    body = draw_section(layout, "latents", "One by One", closed=True)
+    for number, latent in enumerate(source.latents[:MOST_THUMBNAILS] if body is not None else ()):
+        title = names[number % len(names)] if names else str(number + 1)
+        if latent.file:
+            column = body.column(align=True)
+            column.prop(latent, "file", text=title)
+            column.prop(latent, "space")
+            column.prop(latent, "use_all")
+            if not latent.use_all:
+                column.prop(latent, "index")
+        else:
+            body.prop(latent, "seed", text=title)
+
+
+def draw_thumbnails(layout: Layout, source: Any, names: Sequence[str]) -> None:
+    """The thumbnails of a layer's latents, where the palette has painted some."""
     latents = source.latents[:MOST_THUMBNAILS]
     if not any(thumbnails.find(latent) for latent in latents):
         return

@@ -3,6 +3,7 @@
 
 import base64
 import hashlib
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from bpy.app.handlers import persistent
 from ..errors import PatchError
 
 LONGEST_SIDE = 512
+READ_EVERY = 0.2  # seconds
 LUMA = (0.2126, 0.7152, 0.0722)
 
 
@@ -50,15 +52,24 @@ def grey_bytes(rgba: np.ndarray) -> np.ndarray:
 
 @dataclass
 class _Kept:
+    """What an image held when it was last read, when that was, and what it cost, both in seconds."""
+
     key: tuple[Any, ...]
     data: dict[str, Any]
+    read_at: float
+    cost: float
+
+    @property
+    def fresh(self) -> bool:
+        """Blender does not tell when an image was painted on: it is read again now and then, for 5 % of the time."""
+        return time.monotonic() - self.read_at < max(READ_EVERY, 20 * self.cost)
 
 
 _kept: dict[int, _Kept] = {}  # by session_uid; a pure copy of what the image held
 
 
 def _key(image: bpy.types.Image) -> tuple[Any, ...]:
-    """What can be asked at no cost and changes with the image; painting is heard of by `on_update`."""
+    """What can be asked at no cost and changes with the image."""
     return (image.name, tuple(image.size), image.filepath, image.source, image.is_dirty, image.generated_type)
 
 
@@ -66,20 +77,26 @@ def grey_image(image: bpy.types.Image) -> dict[str, Any]:
     """An image as the patch's mask image; raises `PatchError` where it has no pixels."""
     key = _key(image)
     kept = _kept.get(image.session_uid)
-    if kept is None or kept.key != key:
-        width, height = int(image.size[0]), int(image.size[1])
-        if width * height == 0 or image.channels == 0:
-            raise PatchError(f"The image {image.name!r} cannot be opened, so it is no mask. Choose another one.")
-        pixels = np.empty(width * height * image.channels, np.float32)
-        image.pixels.foreach_get(pixels)
-        grey = grey_bytes(pixels.reshape(height, width, image.channels))
-        data = {
-            "width": grey.shape[1],
-            "height": grey.shape[0],
-            "pixels": base64.b64encode(grey.tobytes()).decode("ascii"),
-        }
-        kept = _kept[image.session_uid] = _Kept(key, data)
+    if kept is None or kept.key != key or not kept.fresh:
+        began = time.monotonic()
+        data = _read(image)
+        now = time.monotonic()
+        kept = _kept[image.session_uid] = _Kept(key, data, now, now - began)
     return dict(kept.data)
+
+
+def _read(image: bpy.types.Image) -> dict[str, Any]:
+    width, height = int(image.size[0]), int(image.size[1])
+    if width * height == 0 or image.channels == 0:
+        raise PatchError(f"The image {image.name!r} cannot be opened, so it is no mask. Choose another one.")
+    pixels = np.empty(width * height * image.channels, np.float32)
+    image.pixels.foreach_get(pixels)
+    grey = grey_bytes(pixels.reshape(height, width, image.channels))
+    return {
+        "width": grey.shape[1],
+        "height": grey.shape[0],
+        "pixels": base64.b64encode(grey.tobytes()).decode("ascii"),
+    }
 
 
 def image_from_grey(data: dict[str, Any]) -> bpy.types.Image:
@@ -110,22 +127,12 @@ def forget() -> None:
 
 
 @persistent
-def on_update(_scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
-    """Something changed in the file: an image among it is read again."""
-    if _kept:
-        for update in depsgraph.updates:
-            if isinstance(update.id, bpy.types.Image):
-                _kept.pop(update.id.original.session_uid, None)
-
-
-@persistent
 def on_other_file(*_: object) -> None:
-    """Another file, an undo or a redo: what was kept may be another image's."""
+    """Another file, an undo or a redo, for what was kept may be another image's; and a render, which shall be exact."""
     forget()
 
 
 HANDLERS = (
-    ("depsgraph_update_post", on_update),
     ("undo_post", on_other_file),
     ("redo_post", on_other_file),
     ("load_post", on_other_file),

@@ -33,7 +33,8 @@ def check_steps(scene: bpy.types.Scene) -> Steps[int]:
     engine = session.engine()
     yield from in_background("Starting the engine", lambda _report: engine.start())
     facts = yield from in_background("Opening the song", lambda _report: engine.song(for_engine(song)))
-    yield from in_background("Loading the network", lambda _report: engine.check_patch(patch))
+    network = yield from in_background("Loading the network", lambda report: engine.check_patch(patch, report))
+    session.networks[patch["checkpoint"]] = network
     return math.ceil(facts["duration"] * fps)
 
 

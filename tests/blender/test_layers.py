@@ -1,14 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The stacks of layers: they say what the patch says, their numbers can be keyed, and their curves stay with them."""
 
+import base64
+import time
 from typing import Any
 
 import bpy
+import numpy as np
 import pytest
 
+from stylegan_reactive.blender.curves import SceneCurves
+from stylegan_reactive.blender.layer_operators import kinds_of
 from stylegan_reactive.blender.layer_properties import parse_seeds, seeds_text
+from stylegan_reactive.blender.mask_images import grey_bytes, grey_image
 from stylegan_reactive.blender.patches import apply_patch, number_at, patch_of, preset_names, read_preset
-from stylegan_reactive.blender.properties import settings_of
+from stylegan_reactive.blender.picture import picture_at
+from stylegan_reactive.blender.properties import INDEX_OF, settings_of
 from stylegan_reactive.errors import PatchError
 
 
@@ -309,3 +316,152 @@ def test_limits_choices_and_defaults_are_those_that_the_patch_declares(scene: bp
                 assert rna.default == defaults[key], where
                 compared += 1
     assert compared > 50
+
+
+# Editing
+
+
+def curves_of(scene: bpy.types.Scene) -> set[str]:
+    """Data paths of the curves and drivers on layers."""
+    drivers = scene.animation_data.drivers if scene.animation_data else ()
+    return {
+        path.removeprefix("stylegan_reactive.")
+        for path in (*SceneCurves(scene).curves, *(d.data_path for d in drivers))
+    }
+
+
+STRENGTHS = {
+    "latent_layers": "influence.amount",
+    "noise_layers": "mask.size.gain",
+    "bends": "translate.x.amount",
+    "rewrites": "amount.offset",
+}
+
+
+@pytest.mark.parametrize("stack", STRENGTHS)
+def test_curves_and_drivers_stay_with_their_layer(scene: bpy.types.Scene, stack: str) -> None:
+    settings = settings_of(scene)
+    number = STRENGTHS[stack]
+    edit, index = bpy.ops.stylegan_reactive.list_edit, {"latent_layers": "latent_index", "noise_layers": "noise_index"}
+    selected = index.get(stack, stack[:-1] + "_index")
+    for name in ("one", "two", "three"):
+        getattr(settings, stack).add().name = name
+    scene.keyframe_insert(f"stylegan_reactive.{stack}[1].{number}", frame=1)
+    scene.driver_add(f"stylegan_reactive.{stack}[2].{number}").driver.expression = "0.5"
+    setattr(settings, selected, 2)
+    edit(collection=stack, action="MOVE", step=-1)
+    assert [layer.name for layer in getattr(settings, stack)] == ["one", "three", "two"]
+    assert set(SceneCurves(scene).curves) == {f"stylegan_reactive.{stack}[2].{number}"}
+    assert [driver.data_path for driver in scene.animation_data.drivers] == [f"stylegan_reactive.{stack}[1].{number}"]
+    setattr(settings, selected, 0)
+    edit(collection=stack, action="DUPLICATE")
+    edit(collection=stack, action="ADD")
+    assert set(SceneCurves(scene).curves) == {f"stylegan_reactive.{stack}[4].{number}"}
+    setattr(settings, selected, 3)
+    edit(collection=stack, action="REMOVE")
+    assert curves_of(scene) == {f"{stack}[3].{number}"}  # the driver went with its layer
+
+
+@pytest.mark.parametrize("stack", STRENGTHS)
+def test_duplicate_is_equal_but_for_its_name(scene: bpy.types.Scene, stack: str) -> None:
+    settings = settings_of(scene)
+    apply_patch(settings, FULL)
+    index = INDEX_OF[stack]
+    for number in range(len(FULL[stack])):
+        setattr(settings, index, 2 * number)
+        bpy.ops.stylegan_reactive.list_edit(collection=stack, action="DUPLICATE")
+        assert getattr(settings, index) == 2 * number + 1
+    layers = patch_of(scene)[stack]
+    assert len(layers) == 2 * len(FULL[stack])
+    for original, copy in zip(layers[::2], layers[1::2], strict=True):
+        assert original["name"] != copy["name"]
+        assert {**original, "name": ""} == {**copy, "name": ""}
+
+
+@pytest.mark.parametrize("stack", STRENGTHS)
+def test_every_kind_of_layer_in_the_add_menu_is_a_layer_that_the_engine_takes(
+    scene: bpy.types.Scene, stack: str
+) -> None:
+    for kind, *_ in kinds_of(stack):
+        assert bpy.ops.stylegan_reactive.add_layer(collection=stack, kind=kind) == {"FINISHED"}
+        layer = getattr(settings_of(scene), stack)[-1]
+        if stack == "rewrites" and kind != "seeded":
+            with pytest.raises(PatchError, match=layer.name):  # no file yet
+                patch_of(scene)
+            layer.source.file = "/nets/other.pkl"
+    assert len(as_read(patch_of(scene)).layers) == len(kinds_of(stack))
+
+
+def test_keyed_switch_turns_a_layer_off_and_on(film: bpy.types.Scene) -> None:
+    layer = settings_of(film).latent_layers["Kick"]
+    on = {frame: picture_at(film, frame).copy() for frame in (46, 61)}
+    layer.enabled = False
+    off = picture_at(film, 46).copy()
+    layer.keyframe_insert("enabled", frame=10)
+    layer.enabled = True
+    layer.keyframe_insert("enabled", frame=50)
+    assert np.any(off != on[46])
+    np.testing.assert_array_equal(picture_at(film, 46), off)
+    np.testing.assert_array_equal(picture_at(film, 61), on[61])
+
+
+def test_bend_that_follows_the_kick_is_seen_when_it_sounds(film: bpy.types.Scene) -> None:
+    loud, quiet = 46, 60  # the kick sounds at every half second
+    plain = {frame: picture_at(film, frame).copy() for frame in (loud, quiet)}
+    bpy.ops.stylegan_reactive.add_layer(collection="bends", kind="rotate")
+    angle = settings_of(film).bends[0].rotate.angle
+    angle.amount, angle.envelope = 90.0, "audio_kick"
+    changed = {frame: float(np.abs(picture_at(film, frame) - plain[frame]).mean()) for frame in plain}
+    assert changed[loud] > 0.02
+    assert changed[loud] > 3 * changed[quiet]
+
+
+# Masks
+
+
+def test_image_becomes_a_grey_mask_the_right_way_up(scene: bpy.types.Scene) -> None:
+    image = bpy.data.images.new("mask", 1024, 512, float_buffer=True)
+    pixels = np.zeros((512, 1024, 4), np.float32)
+    pixels[..., 3] = 1.0
+    pixels[256:, :512] = 1.0  # Blender's rows go up: the upper left quarter
+    image.pixels.foreach_set(pixels.ravel())
+    image.update()
+    grey = grey_image(image)
+    found = np.frombuffer(base64.b64decode(grey["pixels"]), np.uint8).reshape(grey["height"], grey["width"])
+    assert found.shape == (256, 512)
+    assert found[:128, :256].min() == 255
+    assert found[128:].max() == found[:, 256:].max() == 0
+
+
+def test_mask_image_that_is_smaller_by_a_part_keeps_its_mean(scene: bpy.types.Scene) -> None:
+    random = np.random.default_rng(1).random((700, 900, 1), np.float32)
+    grey = grey_bytes(random)
+    assert grey.shape == (398, 512)
+    assert grey.mean() == pytest.approx(random.mean() * 255, abs=0.3)
+
+
+def test_mask_follows_the_image_when_it_is_painted_on(scene: bpy.types.Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = bpy.data.images.new("mask", 64, 64)
+    mask = settings_of(scene).noise_layers.add().mask
+    mask.shape, mask.image = "image", image
+    seen = [patch_of(scene)["noise_layers"][0]["mask"]["image"]["pixels"]]
+    moment = time.monotonic()
+    for number, grey in enumerate((0.2, 0.7, 1.0)):
+        image.pixels.foreach_set(np.full(64 * 64 * 4, grey, np.float32))
+        image.update()
+        monkeypatch.setattr(time, "monotonic", lambda passed=number: moment + 10 * (passed + 1))
+        seen.append(patch_of(scene)["noise_layers"][0]["mask"]["image"]["pixels"])
+    assert len(set(seen)) == 4
+
+
+def test_mask_without_an_image_says_what_to_do(scene: bpy.types.Scene) -> None:
+    layer = settings_of(scene).noise_layers.add()
+    layer.name, layer.mask.shape = "Grain", "image"
+    with pytest.raises(PatchError, match=r"Grain.*image"):
+        patch_of(scene)
+
+
+def test_mask_image_of_a_patch_is_made_once(scene: bpy.types.Scene) -> None:
+    apply_patch(settings_of(scene), FULL)
+    apply_patch(settings_of(scene), FULL)
+    assert len([image for image in bpy.data.images if image.name.startswith("Mask ")]) == 1

@@ -22,12 +22,12 @@ CASES: dict[str, list[dict[str, Any]]] = {
         for action in ("ADD", "DUPLICATE", "REMOVE", "MOVE")
     ],
     "add_layer": [
-        {"collection": "latent_layers", "kind": "chroma"},
+        {"collection": "latent_layers", "kind": "loop"},
         {"collection": "noise_layers", "kind": "gradient"},
         {"collection": "bends", "kind": "rotate"},
         {"collection": "rewrites", "kind": "seeded"},
     ],
-    "choose_scale": [{"collection": "latent_layers", "first": 2, "last": 3}],
+    "choose_scale": [{"collection": "latent_layers", "first": 0, "last": 1}],
     "load_patch": [{"filepath": "//patch.json"}],
     "palette_import": [{"filepath": "//latents.npy"}],
     "palette_select": [{"index": 2}],
