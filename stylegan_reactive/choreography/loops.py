@@ -84,8 +84,8 @@ def _second_derivatives(count: int) -> Array:
     return solution  # [count, count]
 
 
-def gaussian_weights(count: int, smoothness: float, gram: Array, positions: Array) -> Array:
-    """Weights of `count` latents after a Gaussian filter, with their spread restored.  [m] -> [m, count], sums 1
+def gaussian_weights(count: int, smoothness: float, gram: Array) -> Callable[[Array], Array]:
+    """What gives the weights of `count` latents after a Gaussian filter, with their spread restored.
 
     The filter goes round the circle, so it has no seam. It draws everything toward the middle of the latents; at every
     position alike, what it gives is put back to the distance from the middle that the latents have (as the root of the
@@ -98,23 +98,40 @@ def gaussian_weights(count: int, smoothness: float, gram: Array, positions: Arra
         Standard deviation of the filter, in latents. From about a quarter of their number on, it leaves a circle.
     gram
         Inner products of the latents' distances from their middle, [count, count].
+
+    Returns
+    -------
+    callable
+        [m] positions to [m, count] weights, sums 1.
     """
     if count <= 2:
-        return spline_weights(count, positions)
-    filtered = _filtered(count, smoothness, gram, positions)
-    # As far from the middle as independent latents would be; then as far as these are.
-    filtered *= math.sqrt(1 - 1 / count) / np.linalg.norm(filtered, axis=1, keepdims=True)
-    usual = np.trace(gram) / count
-    if usual > 0:
-        distance = np.sqrt(np.maximum(np.sum((filtered @ gram) * filtered, axis=1), 0.0) / usual)
-        near = np.minimum(distance, _MIDDLE)
-        filtered *= ((2 - near / _MIDDLE) / np.maximum(distance, _MIDDLE))[:, None]
-    weights: Array = filtered + 1 / count
+        return functools.partial(spline_weights, count)
+
+    first = _first_wave(count, gram)
+
+    def distances(filtered: Array) -> Array:
+        return np.sqrt(np.maximum(np.sum((filtered @ gram) * filtered, axis=1), 0.0))
+
+    wanted = math.sqrt(np.trace(gram) / count)
+    left = math.sqrt(np.mean(distances(_filtered(count, smoothness, first, np.arange(0, count, 0.5))) ** 2))
+
+    def weights(positions: Array) -> Array:
+        filtered = _filtered(count, smoothness, first, positions)
+        if left > 0:  # else the latents are all the same
+            distance = distances(filtered) / left
+            near = np.minimum(distance, _MIDDLE)
+            filtered *= (wanted / left * (2 - near / _MIDDLE) / np.maximum(distance, _MIDDLE))[:, None]
+        result: Array = filtered + 1 / count
+        return result
+
     return weights
 
 
-def _filtered(count: int, smoothness: float, gram: Array, positions: Array) -> Array:
-    """How far a Gaussian's weights on a circle are from equal ones, but for a factor.  [m] -> [m, count], sums 0"""
+def _filtered(count: int, smoothness: float, first: int, positions: Array) -> Array:
+    """How far a Gaussian's weights on a circle are from equal ones, but for a factor.  [m] -> [m, count], sums 0
+
+    `first` is the first wave that the latents make (see `_first_wave`).
+    """
     away = positions[:, None] - np.arange(count)
     if smoothness < count / 4:
         away = (away + count / 2) % count - count / 2
@@ -124,9 +141,8 @@ def _filtered(count: int, smoothness: float, gram: Array, positions: Array) -> A
         difference: Array = weights - 1 / count
         return difference
     # Wider filters leave so little that it would drown in rounding: the same as a Fourier series, over its first term
-    # (of the waves that the latents make: 1, 2, 1, 2 is back where it began after half a turn).
+    # that does not cancel out.
     angle = 2 * math.pi / count
-    first = _first_wave(count, gram)
     waves = np.arange(first, first + 7)
     parts = np.exp(-0.5 * (smoothness * angle) ** 2 * (waves**2 - first**2))
     series: Array = sum(part * np.cos(wave * angle * away) for wave, part in zip(waves, parts, strict=True))
@@ -134,7 +150,10 @@ def _filtered(count: int, smoothness: float, gram: Array, positions: Array) -> A
 
 
 def _first_wave(count: int, gram: Array) -> int:
-    """How often, at the least, some latents go to and fro in a turn: the first of their Fourier terms that is there."""
+    """The first of the Fourier terms of some latents that is there.
+
+    As a rule the first of all; but latents 1, 2, 1, 2 are back where they began after half a turn.
+    """
     turns = np.exp(2j * math.pi / count * np.outer(np.arange(1, count // 2 + 1), np.arange(count)))
     strength = np.sum((turns @ gram) * turns.conj(), axis=1).real
     return 1 + int(np.argmax(strength > 1e-6 * strength.max()))
@@ -193,7 +212,7 @@ def filtered_points(z: Array, smoothness: float, positions: Array) -> Array:
     """z after a Gaussian filter, put back to the radius of z.  [count, z_dim], [m] -> [m, z_dim]"""
     if len(z) <= 2:
         return geodesic_points(z, positions)
-    points = gaussian_weights(len(z), smoothness, centred_gram(z), positions) @ z
+    points = gaussian_weights(len(z), smoothness, centred_gram(z))(positions) @ z
     radius = math.sqrt(float(np.mean(np.sum(z * z, axis=1))))
     restored: Array = points * (radius / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12))
     return restored
@@ -285,11 +304,8 @@ def loop_in_w(latents: Latent, method: str, smoothness: float) -> WovenLoop:
     count = len(latents)
     gram = centred_gram(latents.reshape(count, -1).astype(np.float64))
 
-    def weights(positions: Array) -> Array:
-        if method == "gaussian":
-            return gaussian_weights(count, smoothness, gram, positions)
-        return spline_weights(count, positions)
-
+    spline = functools.partial(spline_weights, count)
+    weights = gaussian_weights(count, smoothness, gram) if method == "gaussian" else spline
     positions = np.linspace(0.0, count, count * min(_STEPS, max(1, _MOST_STEPS // count)) + 1)
     lengths = []
     for first in range(0, len(positions) - 1, 4096):  # in parts: 256 latents would take a quarter of a gigabyte

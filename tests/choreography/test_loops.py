@@ -88,7 +88,7 @@ def test_a_loop_of_latents_for_each_layer_is_even_on_those_that_it_reaches(
 
 
 @each_kind
-@pytest.mark.parametrize("latents", [(1, 2, 3), (1, 1, 2, 3), (5, 5, 6, 9), tuple(range(40))])
+@pytest.mark.parametrize("latents", [(1, 2, 3), (1, 1, 2, 3), (5, 5, 6, 9), (1, 2, 1, 2), tuple(range(40))])
 def test_a_loop_stands_still_nowhere_and_jumps_nowhere(network: Any, kind: str, latents: tuple[int, ...]) -> None:
     found = speeds(network, looped(kind, latents), 300)
     assert np.isfinite(found).all()
