@@ -23,6 +23,7 @@ from . import (
     song_operators,
 )
 from .session import session
+from .shape_preview import shapes
 
 _CLASSES = (
     *preferences_panel.CLASSES,
@@ -54,6 +55,7 @@ def register() -> None:
 def unregister() -> None:
     """Remove everything from Blender and stop the engine."""
     follow_operators.unregister()
+    shapes.close()
     preview.unregister()
     session.close()
     mask_images.unregister()

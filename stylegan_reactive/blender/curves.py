@@ -86,6 +86,7 @@ def write_envelope(
     if curve is None:
         curve = bag.fcurves.new(path)
         curve.extrapolation = "LINEAR" if endless else "CONSTANT"
+        curve.hide = endless  # shown, it would flatten all others in the Graph Editor
         group = CLOCK_GROUP if endless else GROUP
         curve.group = bag.groups.get(group) or bag.groups.new(group)
     frames = keys.index + first_frame

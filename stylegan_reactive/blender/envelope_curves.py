@@ -33,6 +33,14 @@ def unused_name(scene: bpy.types.Scene, name: str) -> str:
     return next(each for each in (name, *(f"{name}_{i}" for i in range(2, len(taken) + 3))) if each not in taken)
 
 
+def select_active(settings: Any, _context: bpy.types.Context) -> None:
+    """Blender calls this when another envelope is chosen in the list: its curve is the one selected, too."""
+    for number, envelope in enumerate(settings.envelopes):
+        curve = curve_of(settings.id_data, envelope.name)
+        if curve is not None and curve.select != (number == settings.envelope_index):
+            curve.select = number == settings.envelope_index
+
+
 # Names
 
 

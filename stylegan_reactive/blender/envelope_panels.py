@@ -11,6 +11,7 @@ from .envelope_curves import curve_of, is_edited
 from .envelope_features import KINDS
 from .envelope_properties import STEP_KINDS, STEP_LABELS, SGR_Envelope
 from .properties import selected, settings_of
+from .shape_preview import draw_shape
 
 
 class SGR_UL_envelopes(bpy.types.UIList):
@@ -19,7 +20,7 @@ class SGR_UL_envelopes(bpy.types.UIList):
     def draw_item(self, context: Any, layout: Any, _d: Any, item: Any, _i: Any, _a: Any, _p: Any) -> None:
         """Called by Blender for each row."""
         scene = context.scene
-        row = layout.split(factor=0.55, align=True)
+        row = layout.split(factor=0.6, align=True)
         row.prop(item, "name", text="", emboss=False, icon=_state_icon(scene, item))
         right = row.row(align=True)
         if item.name in scene:
@@ -56,6 +57,9 @@ class SGR_PT_envelopes:
             row.operator("stylegan_reactive.bake", text=text).which = which
         envelope = selected(settings, "envelopes")
         if envelope is not None:
+            curve = curve_of(scene, envelope.name)
+            if curve is not None:
+                draw_shape(layout, scene, curve, endless=envelope.is_clock)
             _draw_state(layout, scene, envelope)
             _draw_feature(layout, envelope)
             if not envelope.is_clock:

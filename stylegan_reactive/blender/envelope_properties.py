@@ -400,8 +400,8 @@ class SGR_Hearing(bpy.types.PropertyGroup):
         name="Sections from Markers",
         default=False,
         options=FIXED,
-        description="Take sections from the section markers on the timeline, which you can move, rename and add to, "
-        "instead of finding them",
+        description="Take sections from the markers on the timeline whose names begin with §, instead of finding them. "
+        "Move them, rename them, add more (also as Section Chorus), then bake again",
     )
     mark_beats: BoolProperty(name="Beats", default=False, options=FIXED, description="Mark every beat")
     mark_downbeats: BoolProperty(name="Bars", default=True, options=FIXED, description="Mark where each bar begins")

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Beats, bars and sections as markers on the timeline, in sets of their own that are known by their names.
 
-``Beat 3.2``, ``Bar 3`` and ``Section A``: markers that are named otherwise belong to the artist and are never touched.
-Section markers may be moved, renamed (``Section Chorus``), deleted and added; see `section_markers`.
+``Beat 3.2``, ``Bar 3`` and ``§ A``: markers that are named otherwise belong to the artist and are never touched. Where
+a section begins there is no marker of the bar, and where a bar begins none of the beat. Section markers may be moved,
+renamed (``§ Chorus``), deleted and added, also as ``Section Chorus``; see `section_markers`.
 """
 
 import json
@@ -13,7 +14,8 @@ import bpy
 from ..engine.protocol import Analysed
 from .timing import first_frame_of_song, fps_of
 
-SECTION = re.compile(r"^Section (\S.*)$")
+SECTION = re.compile(r"^(?:§|Section\s)\s*(\S.*)$")
+OWN_SECTION = re.compile(r"^§")
 BAR = re.compile(r"^Bar -?\d+$")
 BEAT = re.compile(r"^Beat -?\d+\.\d+$")
 
@@ -29,7 +31,7 @@ def section_markers(scene: bpy.types.Scene) -> list[list[float | str]]:
 
 def sections_edited(scene: bpy.types.Scene) -> bool:
     """Whether the artist has moved, renamed, added or deleted section markers since they were made."""
-    now = sorted([marker.frame, marker.name] for marker in scene.timeline_markers if SECTION.match(marker.name))
+    now = sorted([marker.frame, marker.name] for marker in scene.timeline_markers if OWN_SECTION.match(marker.name))
     made = scene.stylegan_reactive.hearing.marked_sections
     return bool(now) and now != (json.loads(made) if made else [])
 
@@ -54,18 +56,21 @@ def mark_song(scene: bpy.types.Scene, analysed: Analysed, *, replace: bool = Fal
         notes.append("Your section markers were kept.")
     for marker in list(scene.timeline_markers):
         own = BAR.match(marker.name) or BEAT.match(marker.name)
-        if own or (SECTION.match(marker.name) and not keep_sections):
+        if own or (OWN_SECTION.match(marker.name) and not keep_sections):
             scene.timeline_markers.remove(marker)
     first, fps = first_frame_of_song(scene), float(fps_of(scene))
+    taken = {marker.frame for marker in scene.timeline_markers if SECTION.match(marker.name)}
 
     def mark(name: str, seconds: float) -> None:
-        marker = scene.timeline_markers.new(name, frame=first + int(seconds * fps + 1e-6))
-        marker.select = False
+        frame = first + int(seconds * fps + 1e-6)
+        if frame not in taken:  # of two markers on one frame, only one could be read
+            scene.timeline_markers.new(name, frame=frame).select = False
+            taken.add(frame)
 
     if hearing.mark_sections and not keep_sections:
         for start, _end, label in analysed.sections:
-            mark(f"Section {label}", start)
-        made = sorted([m.frame, m.name] for m in scene.timeline_markers if SECTION.match(m.name))
+            mark(f"§ {label}", start)
+        made = sorted([m.frame, m.name] for m in scene.timeline_markers if OWN_SECTION.match(m.name))
         hearing.marked_sections = json.dumps(made)
     if hearing.mark_downbeats:
         for number, seconds in enumerate(analysed.downbeats, 1):
@@ -77,7 +82,7 @@ def mark_song(scene: bpy.types.Scene, analysed: Analysed, *, replace: bool = Fal
 
 
 def _beat_names(analysed: Analysed) -> list[tuple[str, float]]:
-    """``Beat 3.2`` is the second of the third bar; beats before the first bar are of bar 0. Bars' own are left out."""
+    """``Beat 3.2`` is the second of the third bar; beats before the first bar are of bar 0."""
     names = []
     bar, beat = 0, 1
     downbeats = {round(float(seconds), 4) for seconds in analysed.downbeats}

@@ -19,7 +19,7 @@ from bpy.props import (
     StringProperty,
 )
 
-from . import bend_properties, envelope_properties, layer_properties, noise_properties, palette
+from . import bend_properties, envelope_curves, envelope_properties, layer_properties, noise_properties, palette
 from .bend_properties import SGR_BendLayer, SGR_RewriteLayer
 from .envelope_properties import SGR_Envelope, SGR_Hearing
 from .keying import FILE, FIXED
@@ -114,7 +114,7 @@ class SGR_Settings(bpy.types.PropertyGroup):
     truncation: PointerProperty(type=SGR_Truncation)
     truncation_cutoff: PointerProperty(type=SGR_TruncationCutoff)
     envelopes: CollectionProperty(type=SGR_Envelope)
-    envelope_index: IntProperty(options=FIXED)
+    envelope_index: IntProperty(options=FIXED, update=envelope_curves.select_active)
     hearing: PointerProperty(type=SGR_Hearing)
     latent_layers: CollectionProperty(type=SGR_LatentLayer)
     latent_index: IntProperty(options=FIXED)

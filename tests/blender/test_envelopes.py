@@ -13,6 +13,7 @@ from stylegan_reactive.blender.envelope_features import KINDS
 from stylegan_reactive.blender.envelope_list import add_envelope, add_step
 from stylegan_reactive.blender.picture import request_at, source_of
 from stylegan_reactive.blender.properties import settings_of
+from stylegan_reactive.blender.shape_preview import GROUND, picture_of
 from stylegan_reactive.errors import PatchError
 
 TEXTS = (
@@ -246,6 +247,20 @@ def test_one_click_adds_a_modifier_that_changes_the_curve(film: bpy.types.Scene,
     if kind in ("LIMITS", "ENVELOPE", "SMOOTH", "STEPPED"):
         assert after.min() > -0.1
         assert after.max() < 1.1
+
+
+def test_choosing_an_envelope_selects_its_curve(film: bpy.types.Scene) -> None:
+    settings = settings_of(film)
+    settings.envelope_index = settings.envelopes.find("audio_hats")
+    assert [each.name for each in settings.envelopes if curve_of(film, each.name).select] == ["audio_hats"]
+
+
+def test_drawn_shape_shows_the_hit_at_the_playhead(film: bpy.types.Scene) -> None:
+    picture = picture_of(curve_of(film, "audio_kick").evaluate, 16, 30)
+    heights = (np.abs(picture - np.array(GROUND, np.float32)).max(2) > 0.1).sum(0)
+    middle = picture.shape[1] // 2
+    assert heights[middle + 1 : middle + 8].max() > 0.7 * picture.shape[0]
+    assert heights[middle - 20 : middle - 6].max() < 0.3 * picture.shape[0]
 
 
 def test_modifier_on_a_curve_that_is_not_baked_says_so(scene: bpy.types.Scene) -> None:
