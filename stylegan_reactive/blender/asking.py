@@ -32,7 +32,7 @@ class AskFirst(LongOperator):
         """Called with the answer, and by scripts."""
         if bpy.app.background or not self.options.is_invoke:  # type: ignore[attr-defined]
             return LongOperator.execute(self, context)
-        name = self.bl_idname.rpartition(".")[2]  # type: ignore[attr-defined]
+        name = self.bl_idname.rpartition("_OT_")[2]  # type: ignore[attr-defined]  # STYLEGAN_REACTIVE_OT_name here
         arguments = {argument: getattr(self, argument) for argument in self.ARGUMENTS}
         uid = context.scene.session_uid
         bpy.app.timers.register(lambda: _begin(name, uid, arguments))

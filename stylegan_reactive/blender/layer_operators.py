@@ -6,7 +6,7 @@ from typing import Any
 import bpy
 from bpy.props import EnumProperty, IntProperty, StringProperty
 
-from .bend_properties import REWRITE_KINDS, SGR_BendLayer
+from .bend_properties import REWRITE_KINDS, SGR_BendLayer, operations
 from .layer_properties import LATENT_KINDS
 from .list_operators import add_entry, follow
 from .noise_properties import NOISE_KINDS
@@ -33,11 +33,20 @@ def add_layer(settings: SGR_Settings, collection: str, kind: str) -> Any:
     layer = add_entry(settings, collection, label)
     if collection == BENDS:
         layer.operation = kind
+        open_a_little(layer)
     else:
         layer.source.kind = kind
     if collection == LAYERS:
         layer.source.set_seeds(SUGGESTED_SEEDS[kind])
     return layer
+
+
+def open_a_little(bend: Any) -> None:
+    """Let a new bend be seen: at its defaults it does nothing."""
+    for name, declared in operations()[bend.operation]["parameters"].items():
+        if declared.get("acts", True):
+            getattr(bend.parameters, name).amount += (declared["soft_high"] - declared["default"]) / 4
+            return
 
 
 def clear_stacks(scene: bpy.types.Scene) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from .bend_properties import ICONS
+from .bend_properties import ICONS, operations
 from .envelope_properties import PITCHES
 from .layer_operators import ADD_MENUS, SCALE_MENUS, kinds_of
 from .palette import painter, thumbnails
@@ -30,7 +30,8 @@ USED_BY_MASK = {
 
 def title_of(envelope: str) -> str:
     """How a list shows the name of an envelope."""
-    return envelope.removeprefix("audio_").replace("_", " ").title()
+    name = envelope.removeprefix("audio_").replace("_", " ")
+    return name.upper() if len(name) <= 3 else name.title()
 
 
 def icon_of(collection: str, layer: Any) -> str:
@@ -162,6 +163,11 @@ def draw_section(layout: Layout, name: str, title: str, *, closed: bool = False)
     if body is not None:
         body.use_property_split = True
     return body
+
+
+def acts(operation: str, parameter: str) -> bool:
+    """Whether a parameter does something by itself; the others say how."""
+    return bool(operations()[operation]["parameters"][parameter].get("acts", True))
 
 
 class LayerPanel:
@@ -316,10 +322,15 @@ class SGR_PT_bends(LayerPanel):
         body = draw_section(layout, "bend_operation", "Operation")
         if body is not None:
             body.prop(layer, "operation")
-            for key in layer.parameters.KEYS:
+            acting = [key for key in layer.parameters.KEYS if acts(layer.operation, key)]
+            for key in acting:
                 draw_signal(body, settings, layer.parameters, key)
             if layer.operation in ("translate", "scale", "rotate", "shear", "warp"):
                 body.prop(layer, "border")
+            others = [key for key in layer.parameters.KEYS if key not in acting]
+            more = draw_section(body, "bend_more", "More", closed=True) if others else None
+            for key in others if more is not None else ():
+                draw_signal(more, settings, layer.parameters, key)
         body = draw_section(layout, "bend_place", "Layer of the Network")
         if body is not None:
             row = body.row(align=True)

@@ -409,6 +409,7 @@ def test_bend_that_follows_the_kick_is_seen_when_it_sounds(film: bpy.types.Scene
     loud, quiet = 46, 60  # the kick sounds at every half second
     plain = {frame: picture_at(film, frame).copy() for frame in (loud, quiet)}
     bpy.ops.stylegan_reactive.add_layer(collection="bends", kind="rotate")
+    assert np.any(picture_at(film, quiet) != plain[quiet])  # a new bend is seen at once
     angle = settings_of(film).bends[0].rotate.angle
     angle.amount, angle.envelope = 90.0, "audio_kick"
     changed = {frame: float(np.abs(picture_at(film, frame) - plain[frame]).mean()) for frame in plain}
