@@ -5,6 +5,7 @@
 #   make setup TORCH=default         with the index's own torch (on Linux: CUDA, several GB)
 #   make setup TORCH_INDEX=URL       look for the CPU build of torch in one more package index
 #   make test TESTS=tests/audio      only some tests
+#   make test-window WINDOW=folder   the folder with window.sh, a Blender on a virtual screen
 #   make test-blender VERSIONS="4.5 5.2" TESTS=tests/blender/test_curves.py
 
 PYTHON ?=
@@ -13,6 +14,7 @@ TORCH_INDEX ?=
 TESTS ?=
 VERSIONS ?=
 BLENDERS ?= .venv-blender
+WINDOW ?= ../shared/blender-gui
 
 ifeq ($(OS),Windows_NT)
 SYSTEM_PYTHON := python
@@ -29,7 +31,7 @@ WITH_ENGINE = if [ -x $(ENGINE_PYTHON) ]; then \
 	export STYLEGAN_REACTIVE_PYTHON="$${STYLEGAN_REACTIVE_PYTHON:-$$PWD/$(ENGINE_PYTHON)}"; fi;
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo docs test test-blender lint bench bench-audio eval-audio bench-generator extension assets clean
+.PHONY: help setup demo docs test test-blender test-window tutorial lint bench bench-audio eval-audio bench-generator extension assets clean
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -50,6 +52,16 @@ test: setup  ## run all tests, or those named by TESTS=...
 
 test-blender: setup  ## run the tests of Blender's room on Blender 4.5, 5.0, 5.1 and 5.2, or those named by VERSIONS=...
 	@$(WITH_ENGINE) $(SYSTEM_PYTHON) -S tools/test_blender.py --versions "$(VERSIONS)" --folder "$(BLENDERS)" $(TESTS)
+
+# The engine's Python for the window: torch may be in an environment of its own.
+IN_WINDOW = python=$(PYTHON_IN_VENV); if [ -x $(ENGINE_PYTHON) ]; then python=$(ENGINE_PYTHON); fi; \
+	$(PYTHON_IN_VENV) tools/drive_window.py --window "$(WINDOW)" --python "$${STYLEGAN_REACTIVE_PYTHON:-$$PWD/$$python}"
+
+test-window: setup  ## drive a real Blender window through a first film; needs WINDOW=folder of its set-up
+	@$(IN_WINDOW)
+
+tutorial: setup  ## take the pictures of docs/tutorial.md from the real window
+	@$(IN_WINDOW) --tutorial docs/tutorial
 
 lint: setup  ## check style, format and types
 	@$(PYTHON_IN_VENV) -m ruff check

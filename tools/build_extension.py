@@ -15,6 +15,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+from help_pages import write_help
+
 ROOT = Path(__file__).resolve().parent.parent
 BESIDE_THE_PACKAGE = ("blender_manifest.toml", "LICENSE", "README.md")
 
@@ -45,6 +47,7 @@ def stage(root: Path, folder: Path) -> list[Path]:
             raise BuildError(f"{source} is missing; the extension cannot be built without it.")
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, folder / path)
+    write_help(root / "docs", folder / "help")
     return sorted(sources)
 
 

@@ -9,6 +9,7 @@ from . import (
     follow_operators,
     layer_operators,
     list_operators,
+    manual,
     mask_images,
     operators,
     palette,
@@ -49,6 +50,7 @@ def register() -> None:
     picture.register()
     mask_images.register()
     preview.register()
+    manual.register()
     follow_operators.register()
 
 
@@ -56,6 +58,7 @@ def unregister() -> None:
     """Remove everything from Blender and stop the engine."""
     follow_operators.unregister()
     shapes.close()
+    manual.unregister()
     preview.unregister()
     session.close()
     mask_images.unregister()

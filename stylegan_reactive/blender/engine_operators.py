@@ -10,7 +10,7 @@ from ..engine.protocol import Report
 from ..errors import EngineError
 from . import installer
 from .operators import Answer, LongOperator, report_failure
-from .preferences import own_folder, preferences
+from .preferences import PACKAGE, own_folder, preferences
 from .session import Notice, session
 from .steps import Step, Steps, in_background
 
@@ -128,4 +128,25 @@ class SGR_OT_unload_networks(bpy.types.Operator):
         return {"FINISHED"}
 
 
-CLASSES = (SGR_OT_install_engine, SGR_OT_remove_engine, SGR_OT_test_engine, SGR_OT_unload_networks)
+class SGR_OT_show_preferences(bpy.types.Operator):
+    """Open this add-on's preferences, where the engine is installed"""
+
+    bl_idname = "stylegan_reactive.show_preferences"
+    bl_label = "Open Preferences"
+
+    def execute(self, context: bpy.types.Context) -> Answer:
+        """Called by Blender."""
+        try:
+            bpy.ops.preferences.addon_show(module=PACKAGE)
+        except RuntimeError as fault:  # not installed as an extension
+            return report_failure(self, context.scene, EngineError(str(fault).strip()))
+        return {"FINISHED"}
+
+
+CLASSES = (
+    SGR_OT_show_preferences,
+    SGR_OT_install_engine,
+    SGR_OT_remove_engine,
+    SGR_OT_test_engine,
+    SGR_OT_unload_networks,
+)

@@ -2,6 +2,7 @@
 """Parts that several panels draw."""
 
 import textwrap
+from typing import Any
 
 import bpy
 
@@ -30,3 +31,12 @@ def draw_list(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup, kin
     ):
         button = buttons.operator("stylegan_reactive.list_edit", text="", icon=icon)
         button.collection, button.action, button.step = collection, action, step
+
+
+def draw_notice(layout: bpy.types.UILayout, notice: Any, width: float) -> None:
+    """A `session.Notice`: a bar while something is under way, else a text, red where it is an error."""
+    if notice.progress is not None:
+        layout.progress(factor=notice.progress, text=notice.text)
+    else:
+        layout.alert = notice.is_error
+        draw_text(layout, notice.text, width, "ERROR" if notice.is_error else "INFO")

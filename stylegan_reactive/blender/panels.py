@@ -5,9 +5,12 @@ import bpy
 
 from . import layer_panels
 from .envelope_panels import SGR_PT_envelopes, SGR_UL_envelopes
+from .manual import draw_help
+from .next_step import next_step
 from .palette_panels import SGR_PT_palette
-from .panel_parts import draw_text
+from .panel_parts import draw_notice, draw_text
 from .picture_panels import SGR_PT_picture
+from .preferences import has_engine
 from .properties import settings_of
 from .session import session
 from .timing import song_strip
@@ -21,6 +24,10 @@ class Panel:
 
     bl_region_type = "UI"
     bl_category = TAB
+
+    def draw_header_preset(self, _context: bpy.types.Context) -> None:
+        """Called by Blender: a button for the page that explains the panel, at the right of its title."""
+        draw_help(self.layout, type(self).__mro__[2].__name__)  # type: ignore[attr-defined]
 
 
 class SGR_PT_film:
@@ -74,13 +81,14 @@ class SGR_PT_film:
 
         # Last, so that no button moves under the mouse when a notice comes.
         notice = session.notice(scene)
+        step = next_step(scene) if notice is None else ""
         if notice is not None:
+            draw_notice(layout.box(), notice, context.region.width)
+        elif step:
             box = layout.box()
-            if notice.progress is not None:
-                box.progress(factor=notice.progress, text=notice.text)
-            else:
-                box.alert = notice.is_error
-                draw_text(box, notice.text, context.region.width, "ERROR" if notice.is_error else "INFO")
+            draw_text(box, step, context.region.width, "INFO")
+            if not has_engine():
+                box.operator("stylegan_reactive.show_preferences", icon="PREFERENCES")
 
 
 def _in_each_editor() -> tuple[type, ...]:

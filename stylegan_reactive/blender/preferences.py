@@ -71,3 +71,12 @@ def engine_python() -> str:
         "The engine is not installed yet. "
         "Open Preferences > Add-ons > StyleGAN Reactive and press Install Engine, or choose a Python that has torch."
     )
+
+
+def has_engine() -> bool:
+    """Whether there is a Python for the engine."""
+    try:
+        engine_python()
+    except EngineError:
+        return False
+    return True

@@ -6,7 +6,8 @@ from bpy.props import EnumProperty, IntProperty, StringProperty
 
 from ..errors import EngineError
 from . import installer
-from .panel_parts import draw_text
+from .manual import draw_help
+from .panel_parts import draw_notice, draw_text
 from .preferences import PACKAGE, engine_python, own_folder
 from .session import session
 
@@ -80,13 +81,7 @@ class SGR_Preferences(bpy.types.AddonPreferences):
         column.prop(self, "preview_memory")
         notice = session.notice(context.scene)
         if notice is not None:
-            box = layout.box()
-            if notice.progress is not None:
-                box.progress(factor=notice.progress, text=notice.text)
-                box.label(text="Esc stops", icon="CANCEL")
-            else:
-                box.alert = notice.is_error
-                draw_text(box, notice.text, width, "ERROR" if notice.is_error else "INFO")
+            draw_notice(layout.box(), notice, width)
 
 
 def _draw_state(layout: bpy.types.UILayout, width: float) -> None:
@@ -101,6 +96,7 @@ def _draw_state(layout: bpy.types.UILayout, width: float) -> None:
     row = box.row(align=True)
     row.operator("stylegan_reactive.test_engine", icon="CONSOLE")
     row.operator("stylegan_reactive.unload_networks", icon="TRASH")
+    draw_help(row, "SGR_Preferences")
 
 
 def _draw_installation(layout: bpy.types.UILayout, settings: SGR_Preferences, width: float) -> None:

@@ -232,6 +232,8 @@ class Preview:
 
     def _fail(self, scene: bpy.types.Scene, view: View, error: ReactiveError) -> None:
         """Show stripes, so that nobody takes the old picture for this one, and say why."""
+        if not any(envelope.name in scene for envelope in settings_of(scene).envelopes):
+            return  # nothing is baked yet: no fault, the panel says what comes next
         image = settings_of(scene).image
         if image is not None and not (isinstance(error, EngineError) and "cancelled" in str(error).lower()):
             spoil(image)
