@@ -88,7 +88,7 @@ def mask_map(mask: Mask, size: float, view: View, path: str = "mask") -> Grey:
     PatchError
         If its picture is damaged.
     """
-    return np.ascontiguousarray(_shade(mask, size, view, ground(mask, view, path)))
+    return np.ascontiguousarray(shade(mask, size, view, ground(mask, view, path)))
 
 
 def ground(mask: Mask, view: View, path: str = "mask") -> tuple[Grey, ...]:
@@ -112,7 +112,7 @@ def ground(mask: Mask, view: View, path: str = "mask") -> tuple[Grey, ...]:
     return (along,) if mask.shape == "linear" else (along, up * cosine - right * sine)
 
 
-def _shade(mask: Mask, size: float, view: View, grounds: Sequence[Any]) -> Any:
+def shade(mask: Mask, size: float, view: View, grounds: Sequence[Any]) -> Any:
     """The map from its ground, [h, w]. Arrays may be NumPy's or torch's: what is used of them here, both have."""
     size = min(max(size, 0.0), _LARGEST_SIZE)
     grey = grounds[0] if mask.shape == "image" else _averaged(_shape(mask, size, view.spacing, grounds), view)
@@ -225,7 +225,7 @@ class MaskMaps:
         views = [self._views[index] for index in inputs]
         if everywhere:
             return torch.zeros(sum(math.prod(view.shape) for view in views), device=self._device)
-        maps = {view: _shade(mask, size, view, self._ground(mask, view, path)).reshape(-1) for view in set(views)}
+        maps = {view: shade(mask, size, view, self._ground(mask, view, path)).reshape(-1) for view in set(views)}
         if self._device.type == "cpu":
             return torch.from_numpy(np.concatenate([maps[view] for view in views]))
         return torch.cat([maps[view] for view in views])

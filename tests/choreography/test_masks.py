@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from stylegan_reactive.choreography import Choreographer, FixedNoise, Mask, MaskImage, NoiseLayer, Patch, Signal
+from stylegan_reactive.choreography import Choreographer, FixedNoise, Mask, MaskImage, NoiseLayer, Patch, Signal, masks
 from stylegan_reactive.choreography.masks import View, mask_map
 from stylegan_reactive.errors import PatchError
 
@@ -174,3 +174,14 @@ def test_a_damaged_picture_is_refused_with_its_place(pixels: str) -> None:
     damaged["noise_layers"][0]["mask"]["image"]["pixels"] = pixels
     with pytest.raises(PatchError, match=r"noise_layers\.0\.mask\.image\.pixels.*choose the picture again"):
         Patch.from_json(damaged)
+
+
+@pytest.mark.parametrize("mask", SHAPES.values(), ids=SHAPES.keys())
+def test_a_graphics_card_works_out_the_same_mask(mask: Mask) -> None:
+    for side in (8, 64):
+        view = View((side, side), sides=(1.0, 1.5))
+        arrays = masks.ground(mask, view)
+        for size in (0.0, 0.2):
+            here = masks.shade(mask, size, view, arrays)
+            there = masks.shade(mask, size, view, [torch.from_numpy(each) for each in arrays])
+            assert torch.allclose(torch.from_numpy(np.ascontiguousarray(here)), there, atol=1e-6)
