@@ -20,11 +20,11 @@ class SGR_UL_envelopes(bpy.types.UIList):
     def draw_item(self, context: Any, layout: Any, _d: Any, item: Any, _i: Any, _a: Any, _p: Any) -> None:
         """Called by Blender for each row."""
         scene = context.scene
-        row = layout.split(factor=0.6, align=True)
+        row = layout.split(factor=0.55, align=True)
         row.prop(item, "name", text="", emboss=False, icon=_state_icon(scene, item))
         right = row.row(align=True)
         if item.name in scene:
-            right.prop(scene, property_path(item.name), text="")
+            right.prop(scene, property_path(item.name), text="", slider=True)
         else:
             right.label(text="Not baked")
         right.prop(item, "solo", text="", icon="SOLO_ON" if item.soloed else "SOLO_OFF", emboss=False)

@@ -27,7 +27,7 @@ class SGR_OT_follow_envelope(bpy.types.Operator):
 
     bl_idname = "stylegan_reactive.follow_envelope"
     bl_label = "Follow Envelope"
-    bl_options = {"REGISTER", "UNDO"}
+    bl_options = {"UNDO"}  # not REGISTER: to adjust it afterwards, Blender would undo the datablock from under it
 
     envelope: StringProperty(name="Envelope", description="The curve that moves the property")
     gain: FloatProperty(name="Gain", default=1.0, description="How far the property moves when the envelope is at 1")
@@ -81,7 +81,7 @@ class SGR_OT_unfollow_envelope(bpy.types.Operator):
 
     bl_idname = "stylegan_reactive.unfollow_envelope"
     bl_label = "Stop Following Envelope"
-    bl_options = {"REGISTER", "UNDO"}
+    bl_options = {"UNDO"}  # not REGISTER: to adjust it afterwards, Blender would undo the datablock from under it
 
     def execute(self, context: bpy.types.Context) -> Answer:
         """Called by the menu."""
