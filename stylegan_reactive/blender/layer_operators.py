@@ -8,7 +8,7 @@ from bpy.props import EnumProperty, IntProperty, StringProperty
 
 from .bend_properties import REWRITE_KINDS, SGR_BendLayer, operations
 from .layer_properties import LATENT_KINDS
-from .list_operators import add_entry, follow
+from .list_operators import Editable, add_entry, follow
 from .noise_properties import NOISE_KINDS
 from .patches import BENDS, LAYERS, NOISE, REWRITES, STACKS, SUGGESTED_SEEDS, apply_patch, preset_items, read_preset
 from .properties import SGR_Settings, selected, settings_of
@@ -55,7 +55,7 @@ def clear_stacks(scene: bpy.types.Scene) -> None:
         follow(scene, stack, [None] * len(getattr(settings_of(scene), stack)))
 
 
-class SGR_OT_add_layer(bpy.types.Operator):
+class SGR_OT_add_layer(Editable, bpy.types.Operator):
     """Add a layer above the selected one"""
 
     bl_idname = "stylegan_reactive.add_layer"
@@ -99,7 +99,7 @@ ADD_MENUS = {
 }
 
 
-class SGR_OT_choose_scale(bpy.types.Operator):
+class SGR_OT_choose_scale(Editable, bpy.types.Operator):
     """Let this layer reach the layers of the network that paint this"""
 
     bl_idname = "stylegan_reactive.choose_scale"
@@ -144,7 +144,7 @@ SCALE_MENUS = {
 }
 
 
-class SGR_OT_apply_preset(bpy.types.Operator):
+class SGR_OT_apply_preset(Editable, bpy.types.Operator):
     """Replace all layers by those of a preset. The song, the network and the envelopes stay"""
 
     bl_idname = "stylegan_reactive.apply_preset"

@@ -94,7 +94,19 @@ def duplicate_entry(settings: Any, collection: str, at: int) -> Any:
     return copy
 
 
-class SGR_OT_list_edit(bpy.types.Operator):
+class Editable:
+    """What changes the scene's settings."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Called by Blender."""
+        if not context.scene.is_editable:
+            cls.poll_message_set("This scene is linked from another file. Make it local to edit it here")  # type: ignore[attr-defined]
+            return False
+        return True
+
+
+class SGR_OT_list_edit(Editable, bpy.types.Operator):
     """Add, duplicate, remove or move an entry of the list"""
 
     bl_idname = "stylegan_reactive.list_edit"

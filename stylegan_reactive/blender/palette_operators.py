@@ -13,6 +13,7 @@ from .asking import AskFirst
 from .envelope_properties import PITCHES
 from .keying import FILE
 from .layer_properties import SPACES, parse_seeds
+from .list_operators import Editable
 from .operators import LongOperator, report_failure
 from .palette import (
     add_latents,
@@ -33,19 +34,21 @@ from .steps import Steps, in_background, scene_again
 Answer = set[str]
 
 
-class HasEntry:
+class HasEntry(Editable):
     """What needs a selected picture."""
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Called by Blender."""
+        if not super().poll(context):
+            return False
         if selected(settings_of(context.scene), "palette") is None:
             cls.poll_message_set("The palette is empty. Press Roll to fill it")  # type: ignore[attr-defined]
             return False
         return True
 
 
-class SGR_OT_palette_roll(LongOperator, bpy.types.Operator):
+class SGR_OT_palette_roll(Editable, LongOperator, bpy.types.Operator):
     """Fill the palette with new pictures. Those with a star or a lock stay"""
 
     bl_idname = "stylegan_reactive.palette_roll"
@@ -55,6 +58,8 @@ class SGR_OT_palette_roll(LongOperator, bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Called by Blender."""
+        if not super().poll(context):
+            return False
         entries = settings_of(context.scene).palette
         if len(entries) and all(entry.starred or entry.locked for entry in entries):
             cls.poll_message_set("Every picture has a star or a lock. Take some off first")
@@ -88,7 +93,7 @@ class SGR_OT_palette_paint(LongOperator, bpy.types.Operator):
         keep_all(latents, pictures, now)
 
 
-class SGR_OT_palette_add(AskFirst, bpy.types.Operator):
+class SGR_OT_palette_add(Editable, AskFirst, bpy.types.Operator):
     """Add pictures by their numbers"""
 
     bl_idname = "stylegan_reactive.palette_add"
@@ -122,7 +127,7 @@ def _add(operator: bpy.types.Operator, scene: bpy.types.Scene, latents: Any) -> 
         report_failure(operator, scene, error)
 
 
-class SGR_OT_palette_import(AskFirst, bpy.types.Operator, ImportHelper):
+class SGR_OT_palette_import(Editable, AskFirst, bpy.types.Operator, ImportHelper):
     """Add the latents of a file: projected photographs, or what other tools have saved"""
 
     bl_idname = "stylegan_reactive.palette_import"
@@ -158,7 +163,7 @@ class SGR_OT_palette_import(AskFirst, bpy.types.Operator, ImportHelper):
         _add(self, scene, result)
 
 
-class SGR_OT_palette_select(bpy.types.Operator):
+class SGR_OT_palette_select(Editable, bpy.types.Operator):
     """Select this picture, to star, lock, move or use it"""
 
     bl_idname = "stylegan_reactive.palette_select"

@@ -14,6 +14,7 @@ from ..errors import PatchError
 from .asking import AskFirst
 from .keying import FILE
 from .layer_operators import clear_stacks
+from .list_operators import Editable
 from .operators import LongOperator, report_failure
 from .patches import apply_patch, envelopes_read, patch_of
 from .properties import settings_of
@@ -75,7 +76,7 @@ def take_patch(scene: bpy.types.Scene, patch: Mapping[str, Any], *, network: boo
     return f"The layers listen to {names}, which this scene does not have. Add these envelopes, or choose others."
 
 
-class PatchReader:
+class PatchReader(Editable):
     """What loading and pasting share."""
 
     def done(self, scene: bpy.types.Scene, result: Any) -> None:

@@ -9,6 +9,7 @@ import bpy
 import numpy as np
 import pytest
 
+from stylegan_reactive.blender.bend_properties import ICONS
 from stylegan_reactive.blender.curves import SceneCurves
 from stylegan_reactive.blender.layer_operators import kinds_of
 from stylegan_reactive.blender.layer_properties import parse_seeds, seeds_text
@@ -466,3 +467,42 @@ def test_mask_image_of_a_patch_is_made_once(scene: bpy.types.Scene) -> None:
     apply_patch(settings_of(scene), FULL)
     apply_patch(settings_of(scene), FULL)
     assert len([image for image in bpy.data.images if image.name.startswith("Mask ")]) == 1
+
+
+# What the artist reads
+
+
+def groups_of(owner: Any) -> list[Any]:
+    """A property group and all groups inside it, one of each type."""
+    found = {type(owner): owner}
+    for rna in owner.bl_rna.properties:
+        if rna.identifier == "rna_type":
+            continue
+        value = getattr(owner, rna.identifier, None)
+        inside = [value] if isinstance(value, bpy.types.PropertyGroup) else []
+        if rna.type == "COLLECTION":
+            inside = [value.add()]
+        for group in inside:
+            found |= {type(each): each for each in groups_of(group)}
+    return list(found.values())
+
+
+def test_every_label_can_be_read_and_every_property_has_a_tooltip(scene: bpy.types.Scene) -> None:
+    settings = settings_of(scene)
+    owners = [getattr(settings, name).add() for name in (*STRENGTHS, "palette")]
+    for group in (group for owner in owners for group in groups_of(owner)):
+        for rna in group.bl_rna.properties:
+            if rna.identifier in ("rna_type", "name", "latent_index") or rna.type in ("COLLECTION", "POINTER"):
+                continue
+            where = f"{type(group).__name__}.{rna.identifier}"
+            assert rna.description, where
+            assert not rna.description.endswith("."), where  # Blender's own manner
+            assert "_" not in rna.name, where
+            for item in rna.enum_items if rna.type == "ENUM" else ():
+                assert item.description, where
+                assert "_" not in item.name, where
+
+
+def test_every_icon_is_one_of_blender_s() -> None:
+    known = set(bpy.types.UILayout.bl_rna.functions["prop"].parameters["icon"].enum_items.keys())
+    assert {*ICONS.values(), *(kind[3] for stack in STRENGTHS for kind in kinds_of(stack))} <= known

@@ -137,6 +137,9 @@ def test_scene_of_another_file_renders_as_it_did_there(
     scene = here.scenes[0]
     assert (scene.library is not None) == link
     np.testing.assert_array_equal(picture_at(scene, 20), wanted)
+    with bpy.context.temp_override(scene=scene):
+        for operator in (ops.list_edit, ops.add_layer, ops.apply_preset, ops.paste_patch, ops.palette_roll):
+            assert operator.poll() != link  # one that is linked cannot be edited here
     if not link:
         frames = render(scene, 20)
         assert frames[20].std() > 5
