@@ -4,6 +4,7 @@
 import sys
 import traceback
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import bpy
@@ -42,6 +43,11 @@ class Source:
     curves: SceneCurves
     numbers: dict[str, Number]
 
+    @cached_property
+    def request(self) -> FrameRequest:
+        """The request for a picture, without the values of a frame."""
+        return FrameRequest(self.patch, {}, picture_size(self.scene), settings_of(self.scene).fit)
+
 
 def source_of(scene: bpy.types.Scene, *, up_to_date: bool = True) -> Source:
     """Read a scene; raises `PatchError` or `CurveError` where it cannot be followed. See `SceneCurves`."""
@@ -75,7 +81,7 @@ def request_at(source: Source, frame: float) -> FrameRequest:
         values[name] = curves.value(path, time, float(scene.get(name, 0.0)))
     for path, number in source.numbers.items():
         values[number.dotted] = curves.value(path, time, number.present)
-    return FrameRequest(source.patch, values, picture_size(scene), settings_of(scene).fit)
+    return source.request.variant(values=values)
 
 
 def picture_at(scene: bpy.types.Scene, frame: float, *, up_to_date: bool = True, ahead: int = 0) -> np.ndarray:

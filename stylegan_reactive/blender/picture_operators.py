@@ -114,6 +114,8 @@ class SGR_OT_place(bpy.types.Operator):
             edit = edits.scene_strip(scene) if self.where == "SCENE_STRIP" else edits.image_strip(scene)
             if context.window is not None:
                 context.window.scene = edit
+                if hasattr(context.workspace, "sequencer_scene"):  # 5.0 and later
+                    context.workspace.sequencer_scene = edit
         return ""
 
 

@@ -31,7 +31,7 @@ class SGR_PT_picture:
         row = column.row()
         row.enabled = settings.preview in ("QUARTER", "HALF")
         row.prop(settings, "preview_settle")
-        column = layout.column()
+        column = layout.column(heading="Size")
         column.prop(settings, "follow_render")
         column.prop(settings, "fit")
         column = layout.column(align=True)

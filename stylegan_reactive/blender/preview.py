@@ -31,7 +31,7 @@ QUALITIES = {"OFF": 0.0, "QUARTER": 0.25, "HALF": 0.5, "FULL": 1.0}
 AT_ONCE = 2  # pictures that are under way together: the engine goes on with one while Blender takes the other
 LATE = 0.12  # seconds; a picture that comes later than this after its sound is not shown any more
 SEARCH = 16  # frames ahead in which one is looked for that is not made yet
-MOST_AHEAD = 60  # frames; a machine that needs longer for a picture is better left alone
+MOST_AHEAD = 150  # frames; a machine that needs longer for a picture is better left alone
 TICK = 0.01
 DEFAULT_MEMORY = 512  # megabytes
 
@@ -52,12 +52,25 @@ class View:
     """What the preview of one scene is doing."""
 
     orders: list[Order] = field(default_factory=list)
+    asked: set[int] = field(default_factory=set)  # frames for which there may be a picture
     shown: Hashable = None
     shown_frame: float = -math.inf
+    last: float = -math.inf  # when that was
     seconds: float = 0.1  # how long a picture takes, from the question to the answer
+    jitter: float = 0.05  # and how much that varies
     failed: Hashable = None
     failing: bool = False
     times: deque[float] = field(default_factory=lambda: deque(maxlen=64))
+
+    @property
+    def lead(self) -> float:
+        """Seconds before its frame at which a picture has to be asked for, so that it is nearly always in time."""
+        return self.seconds + 2 * self.jitter
+
+    def learn(self, seconds: float) -> None:
+        """Learn how long a picture took, as a network learns when an answer is overdue (RFC 6298)."""
+        self.jitter += 0.25 * (abs(seconds - self.seconds) - self.jitter)
+        self.seconds += 0.25 * (seconds - self.seconds)
 
     def cancel(self) -> None:
         """Nobody waits for what is under way any more."""
@@ -165,7 +178,7 @@ class Preview:
                 self._fail(scene, view, error)
                 continue
             if order.playing:
-                view.seconds += 0.3 * (time.monotonic() - order.began - view.seconds)
+                view.learn(time.monotonic() - order.began)
 
     def _show(
         self,
@@ -187,7 +200,7 @@ class Preview:
                 image = settings_of(scene).image
                 write(image, enlarge(pixels, *image.size))
                 image.update_tag()
-                view.shown, view.shown_frame = key, now
+                view.shown, view.shown_frame, view.last = key, now, time.monotonic()
                 if view.failing:
                     view.failing = False
                     session.tell(scene, None)
@@ -202,9 +215,13 @@ class Preview:
     def _show_latest(self, source: Source, view: View, quality: float) -> None:
         """While the scene plays: the newest picture that is there, unless it is too old or shown already."""
         scene, now = source.scene, source.scene.frame_current
-        oldest = 0 if is_driven(source) else int(LATE * float(fps_of(scene)))
+        # After a second without any picture a late one is better than none: the machine is slow, or busy otherwise.
+        late = LATE if time.monotonic() - view.last < 1.0 else 1.0
+        oldest = 0 if is_driven(source) else int(late * float(fps_of(scene)))
         for frame in range(now, max(now - oldest, scene.frame_start) - 1, -1):
-            if frame == view.shown_frame or self._show(scene, view, request_at(source, frame), quality, frame):
+            if frame == view.shown_frame:
+                return
+            if frame in view.asked and self._show(scene, view, request_at(source, frame), quality, frame):
                 return
 
     def _ask_ahead(self, source: Source, view: View, quality: float) -> None:
@@ -212,7 +229,7 @@ class Preview:
         scene, now = source.scene, source.scene.frame_current
         if len(view.orders) >= AT_ONCE:
             return
-        lead = min(math.ceil(view.seconds * float(fps_of(scene))), MOST_AHEAD)
+        lead = min(math.ceil(view.lead * float(fps_of(scene))), MOST_AHEAD)
         under_way = {order.key for order in view.orders}
         for frame in [now] if is_driven(source) else frames_after(scene, now + lead, SEARCH):
             request = preview_of(request_at(source, frame), quality)
@@ -228,6 +245,7 @@ class Preview:
             return
         if not playing:
             view.cancel()  # the playhead is somewhere else by now
+        view.asked.add(int(frame))
         view.orders.append(Order(session.engine().ask(request), key, frame, time.monotonic(), playing))
 
     def _fail(self, scene: bpy.types.Scene, view: View, error: ReactiveError) -> None:
@@ -248,7 +266,7 @@ def preview_of(request: FrameRequest, quality: float) -> FrameRequest:
         return request
     width, height = request.size
     size = (_part(width, quality), _part(height, quality))
-    return FrameRequest(request.patch, request.values, size, request.fit, quality, "preview")
+    return request.variant(size=size, quality=quality, tag="preview")
 
 
 def _part(length: int, share: float) -> int:
@@ -279,14 +297,14 @@ def frames_after(scene: bpy.types.Scene, first: int, count: int) -> Iterator[int
 
 
 def redraw(image: bpy.types.Image) -> None:
-    """Let every editor that may show the image draw it."""
+    """Let every editor that may show the image draw it; the compositor only where somebody looks at it."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
             if area.type in ("IMAGE_EDITOR", "VIEW_3D", "NODE_EDITOR"):
                 area.tag_redraw()
-        tree = getattr(window.scene, "compositing_node_group", None) or getattr(window.scene, "node_tree", None)
-        if tree is not None and any(getattr(node, "image", None) == image for node in tree.nodes):
-            tree.update_tag()
+            tree = getattr(area.spaces.active, "edit_tree", None) if area.type == "NODE_EDITOR" else None
+            if tree is not None and any(getattr(node, "image", None) == image for node in tree.nodes):
+                tree.update_tag()
 
 
 preview = Preview()

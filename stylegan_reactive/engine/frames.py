@@ -4,7 +4,7 @@
 import contextlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from multiprocessing import shared_memory
 from typing import Any, Protocol
@@ -56,6 +56,13 @@ class FrameRequest:
         """Equal for requests that ask for the same picture; a file that was replaced makes it another one."""
         values = tuple(sorted(self.values.items()))
         return (self.patch_key, values, tuple(self.size), self.fit, float(self.quality))
+
+    def variant(self, **changes: Any) -> "FrameRequest":
+        """Ask the same patch for other values, another size, fit or quality; its key is worked out once for all."""
+        key = self.patch_key
+        other = replace(self, **changes)
+        other.__dict__["patch_key"] = key
+        return other
 
     @property
     def bytes(self) -> int:
