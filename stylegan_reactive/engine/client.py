@@ -31,6 +31,7 @@ HELLO_SECONDS = 180.0  # a cold disk and a virus scanner can make the first impo
 FRAME_SECONDS = 600.0
 MOST_ASKED = 16  # pictures that are asked for and not fetched; beyond, the oldest are cancelled
 THUMBNAILS = 4  # in one request
+MOST_TAGS = 6  # scenes that are rendered together
 SPARE = 4  # pieces of shared memory that are kept for the next pictures
 REMEMBERED_PATCHES = 64
 
@@ -50,7 +51,7 @@ class Engine:
     log_folder : path, optional
         Where the child's log is written; a temporary folder by default.
     slots : int
-        Pictures that can be under way or in use at once in `picture`: this one and the look-ahead.
+        Pictures that can be under way or in use at once in `picture`, for each tag: this one and the look-ahead.
     settings : Settings
         Limits and folders; `configure` changes them.
     """
@@ -68,6 +69,7 @@ class Engine:
     _greeting: Pending | None = field(default=None, init=False)
     _sent: OrderedDict[str, Pending] = field(default_factory=OrderedDict, init=False)
     _pool: list[Slot] = field(default_factory=list, init=False)
+    _tags: OrderedDict[str, None] = field(default_factory=OrderedDict, init=False)
     _spare: list[shared_memory.SharedMemory] = field(default_factory=list, init=False)
     _asked: deque[Asked] = field(default_factory=deque, init=False)
 
@@ -386,7 +388,7 @@ class Engine:
         Returns
         -------
         float32 array [height, width, 4]
-            Scene-linear RGBA, bottom row first, in shared memory: valid until the next call.
+            Scene-linear RGBA, bottom row first, in shared memory: valid until the next call with this tag.
 
         Raises
         ------
@@ -401,8 +403,9 @@ class Engine:
         ahead = list(upcoming)[: self.slots - 1]
         wanted = {request.key, *(guess.key for guess in ahead)}
         for slot in self._pool:
-            if slot.key not in wanted:
+            if slot.tag == request.tag and slot.key not in wanted:
                 slot.forget()
+        self._free_the_idle(request.tag)
         slot = self._slot_for(request)
         for guess in ahead:
             try:
@@ -430,11 +433,22 @@ class Engine:
     def _slot_for(self, request: FrameRequest) -> Slot:
         """The slot where a picture is, or will be written."""
         for slot in self._pool:
-            if slot.key == request.key:
+            if slot.key == request.key and slot.tag == request.tag:
                 return slot
         slot = self._free_slot(request)
+        slot.tag = request.tag
         slot.order = Order(self, request, slot.memory)
         return slot
+
+    def _free_the_idle(self, tag: str) -> None:
+        """Of many who ask, the look-ahead of those who did so longest ago is taken away."""
+        self._tags.pop(tag, None)
+        self._tags[tag] = None
+        while len(self._tags) > MOST_TAGS:
+            oldest, _ = self._tags.popitem(last=False)
+            for slot in self._pool:
+                if slot.tag == oldest:
+                    slot.forget()
 
     def _free_slot(self, request: FrameRequest) -> Slot:
         """A slot that is large enough and not wanted."""

@@ -36,7 +36,7 @@ class FrameRequest:
     quality : float
         One of `protocol.QUALITIES`: less than 1 is a preview, made as cheaply as possible, in the size asked for.
     tag : str
-        A name for whoever asks; the picture does not depend on it.
+        A name for whoever asks, such as a scene; the picture does not depend on it. Each has a look-ahead of its own.
     """
 
     patch: Mapping[str, Any]
@@ -203,6 +203,7 @@ class Slot:
 
     memory: shared_memory.SharedMemory
     order: Order | None = None
+    tag: str = ""  # of the last request
 
     @property
     def key(self) -> tuple[Any, ...] | None:

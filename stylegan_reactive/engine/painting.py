@@ -45,6 +45,7 @@ class Network:
     """A network that was loaded, and the ways to its previews that were found."""
 
     generator: Generator
+    identity: tuple[str, int, int, int] = ("", 0, 0, 0)  # of its file: see `protocol.stamp`
     _ways: dict[float, Way] = field(default_factory=dict)
 
     def way(self, quality: float) -> Way:

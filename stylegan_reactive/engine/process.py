@@ -7,6 +7,7 @@ another.
 
 import contextlib
 import itertools
+import os
 import queue
 import subprocess
 import threading
@@ -85,6 +86,7 @@ class Process:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
+                env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ},  # threads of torch that wait leave Blender their core
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),  # Windows would open a console
             )
         except OSError as fault:

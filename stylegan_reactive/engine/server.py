@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ..generator import Generator
     from .painting import HeldPatch, Network
 
-KEPT_NETWORKS = 2  # without a limit of memory that says otherwise
+KEPT_NETWORKS = 4  # without a limit of memory that says otherwise
 KEPT_SLOTS = 24
 TRIM_EVERY = 64  # pictures between two looks at the memory
 LIMITED = 1 << 20
@@ -112,14 +112,23 @@ class Server:
         def load() -> Network:
             generator = load_generator(path, device=str(self.device), cache_folder=self.settings.cache_folder or None)
             prepare(generator)
-            return Network(generator)
+            return Network(generator, key)
 
         path = str(builtin_checkpoint()) if checkpoint == "builtin" else checkpoint
         key = stamp(path)
         for other, _ in self.networks.items():  # the same file as it was before: nobody can ask for that any more
             if other[0] == path and other != key:
                 self.networks.drop(other)
-        return self.networks.get_or_make(key, load)
+        return self.used(self.networks.get_or_make(key, load))
+
+    def used(self, network: "Network") -> "Network":
+        """Note that a network was used, and let go of patches whose network was pushed out."""
+        self.networks.put(network.identity, network)
+        kept = [other for _, other in self.networks.items()]
+        for key, held in self.patches.items():
+            if held.network not in kept:
+                self.patches.drop(key)
+        return network
 
     def patch(self, message: Message, progress: Progress) -> Result:
         """Check a patch, load its network and its files, and keep it under its key."""
@@ -152,6 +161,7 @@ class Server:
         held = self.patches.get(message["patch"])
         if held is None:
             raise protocol.PatchLost("The engine does not hold this mapping.")
+        self.used(held.network)
         width, height = message["size"]
         slot = self.slots.get_or_make(message["slot"], lambda: machine.attach(message["slot"]))
         with torch.inference_mode():
@@ -275,10 +285,7 @@ class Server:
         """Forget the network that was used longest ago, and the patches for it; False where there is but one."""
         if not self.networks.drop_oldest():
             return False
-        kept = [network for _, network in self.networks.items()]
-        for key, held in self.patches.items():
-            if held.network not in kept:
-                self.patches.drop(key)
+        self.used(self.networks.items()[-1][1])
         return True
 
     def held(self) -> int:
@@ -313,6 +320,7 @@ class Server:
                     generator.synthesis(ws).sum().item()  # waits for a graphics card, too
                     pictures += 1
             speed = pictures / taken
+        self.trim()
         return asdict(
             protocol.Report(
                 device=str(self.device),
