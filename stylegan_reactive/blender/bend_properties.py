@@ -229,7 +229,9 @@ class SGR_BendLayer(Layer, LayerByName, bpy.types.PropertyGroup):
     def take_value(self, key: str, value: Any) -> None:
         """The operation may be one that only a newer extension knows."""
         if key == "operation" and value not in operations():
-            raise PatchError(f"The bend has the operation {value!r}, which this version does not know.")
+            raise PatchError(
+                f"The bend has the operation {value!r}, which this version does not know. Update the add-on."
+            )
         super().take_value(key, value)
 
     def take(self, data: dict[str, Any]) -> None:

@@ -101,7 +101,9 @@ def follow(scene: bpy.types.Scene, place: Place, envelope: str, gain: float, off
     if envelope not in scene:
         raise ReactiveError(f"The scene has no curve {envelope!r} yet. Press Bake, or choose another envelope.")
     if not can_follow(place):
-        raise ReactiveError(f"“{place.data_path}” of {place.owner.name!r} is no number that can follow an envelope.")
+        raise ReactiveError(
+            f"“{place.data_path}” of {place.owner.name!r} is no number that can follow an envelope. Choose another."
+        )
     if place.owner == scene and place.data_path == property_path(envelope):
         raise ReactiveError(f"The envelope {envelope!r} cannot follow itself. Choose another one.")
     for index in place.indices:

@@ -69,7 +69,9 @@ class SGR_OT_follow_envelope(bpy.types.Operator):
         place = self._place or place_under_mouse(context)
         try:
             if place is None:
-                raise ReactiveError("There is no number under the mouse that could follow an envelope.")
+                raise ReactiveError(
+                    "There is no number under the mouse that could follow an envelope. Right-click one, and try again."
+                )
             follow(context.scene, place, self.envelope, self.gain, self.offset)
         except ReactiveError as error:
             return report_failure(self, context.scene, error)

@@ -248,7 +248,9 @@ def explain(log: str, plan: Plan, log_path: Path) -> EngineError:
         return EngineError(f"pip finds no {missing[0]} for this Python. Choose another under Base Python.")
     last = next((line for line in reversed(log.splitlines()) if "ERROR" in line or "Error" in line), "")
     said = f" It says: {last.strip()}" if last else ""
-    return EngineError(f"pip could not install the packages.{said} Everything that it said is in {log_path}")
+    return EngineError(
+        f"pip could not install the packages.{said} Press Show Log to read all that it said, in {log_path}"
+    )
 
 
 # The work

@@ -216,7 +216,7 @@ def parse_seeds(text: str) -> list[int]:
     for part in text.split(","):
         run = _RUN.fullmatch(part)
         if run is None:
-            raise PatchError(f"Seeds are numbers such as 7 or 1-12,24, but {text!r} was given. Nothing was changed.")
+            raise PatchError(f"Write seeds as numbers such as 7 or 1-12,24: {text!r} was given. Nothing was changed.")
         first, last = int(run[1]), int(run[2] or run[1])
         if last < first or last > LARGEST_SEED or len(seeds) + last - first >= MOST_LATENTS:
             raise PatchError(

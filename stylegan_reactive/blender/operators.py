@@ -181,7 +181,8 @@ class SGR_OT_render(bpy.types.Operator):
         except RuntimeError as error:  # Blender's own report
             reason = str(error).removeprefix("Error: ").strip().rstrip(".")
             film = bpy.path.abspath(scene.render.filepath)
-            return report_failure(self, scene, ReactiveError(f"Blender did not render to {film}: {reason}."))
+            failure = ReactiveError(f"Blender did not render to {film}: {reason}. Check the output path.")
+            return report_failure(self, scene, failure)
         if how == "EXEC_DEFAULT":
             tell_where_the_film_is(uid, began)
         else:

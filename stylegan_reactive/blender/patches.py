@@ -184,7 +184,7 @@ def apply_patch(settings: SGR_Settings, patch: dict[str, Any], *, network: bool 
     """
     for bend in patch.get(BENDS, ()):
         if bend.get("operation", "translate") not in operations():
-            raise PatchError(f"The bend {bend.get('name', '')!r} has an operation that this version does not know.")
+            raise PatchError(f"The bend {bend.get('name', '')!r} is unknown to this version. Update the add-on.")
     for name in SIGNALS:
         signal = getattr(settings, name)
         for each in ("amount", "envelope", "gain", "offset", "minimum", "maximum", "use_minimum", "use_maximum"):

@@ -69,7 +69,7 @@ def scene_again(uid: int) -> bpy.types.Scene:
     for scene in bpy.data.scenes:
         if scene.session_uid == uid:
             return scene
-    raise ReactiveError("The scene is no longer there. Nothing was changed.")
+    raise ReactiveError("The scene is no longer there. Nothing was changed. Start again in another one.")
 
 
 def finish(steps: Steps[Result]) -> Result:

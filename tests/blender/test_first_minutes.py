@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Whoever opens the panel for the first time is told the next step, and every word in it explains itself."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -122,3 +123,19 @@ def test_online_manual_finds_a_page_for_every_property_and_button(registered: No
         path = f"bpy.types.{group.__name__.lower()}.something"
         page = next(page for pattern, page in patterns if fnmatch.fnmatch(path, pattern))
         assert (repository / "docs" / page).is_file(), f"{prefix}{page}"
+
+
+def test_every_data_path_of_the_page_about_the_paper_is_there(scene: bpy.types.Scene, repository: Path) -> None:
+    text = (repository / "docs" / "paper-to-panel.md").read_text("utf-8")
+    paths = set(re.findall(r"`([a-z_]+(?:\[\])?(?:\.[a-z_\[\].]+)?)(?: = \"(\w+)\")?` ?[|,]", text))
+    paths = {(path, value) for path, value in paths if not path.startswith("scene.")}
+    assert len(paths) > 20
+    missing = []
+    for path, value in sorted(paths):
+        owner, rna = settings_of(scene).bl_rna, None
+        for name in path.replace("[]", "").split("."):
+            rna = owner.properties.get(name) if owner is not None else None
+            owner = getattr(rna, "fixed_type", None)
+        if rna is None or (value and value not in {item.identifier for item in rna.enum_items}):
+            missing.append(f"{path} {value}")
+    assert missing == []
