@@ -190,14 +190,20 @@ def test_frame_that_fails_is_striped_and_reported_never_the_one_before(
     np.testing.assert_array_equal(render(film, 20)[20], good)
 
 
-def test_two_envelopes_of_one_name(film: bpy.types.Scene, notice: Callable, dump: Callable) -> None:
-    settings_of(film).envelopes[1].name = settings_of(film).envelopes[0].name
-    refused(bpy.ops.stylegan_reactive.bake, film, notice, dump, "Two envelopes Rename")
+def test_two_envelopes_never_get_one_name(film: bpy.types.Scene) -> None:
+    envelopes = settings_of(film).envelopes
+    envelopes[1].name = envelopes[0].name
+    assert envelopes[1].name != envelopes[0].name
+    assert envelopes[1].name in film  # its curve has come along
+    assert bpy.ops.stylegan_reactive.bake() == {"FINISHED"}
 
 
-def test_envelope_name_that_is_too_long(film: bpy.types.Scene, notice: Callable, dump: Callable) -> None:
-    settings_of(film).envelopes[3].name = "audio_" + "x" * 60
-    refused(bpy.ops.stylegan_reactive.bake, film, notice, dump, "xxx Rename")
+def test_envelope_name_that_is_too_long_is_cut_and_keeps_its_curve(film: bpy.types.Scene) -> None:
+    envelope = settings_of(film).envelopes[3]
+    envelope.name = "audio_" + "x" * 60
+    assert envelope.name.startswith("audio_xxx")
+    assert envelope.name in film
+    assert bpy.ops.stylegan_reactive.bake() == {"FINISHED"}
 
 
 def test_added_envelopes_have_names_of_their_own(film: bpy.types.Scene) -> None:
