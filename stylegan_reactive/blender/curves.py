@@ -97,14 +97,10 @@ def write_envelope(
     points.foreach_set("co", _interleaved(frames, keys.value))
     points.foreach_set("handle_left", _interleaved(frames - np.append(third[:1], third)[: len(frames)], keys.left))
     points.foreach_set("handle_right", _interleaved(frames + np.append(third, third[-1:])[: len(frames)], keys.right))
-    choices = (
-        ("interpolation", "LINEAR" if straight else "BEZIER"),
-        ("handle_left_type", "FREE"),
-        ("handle_right_type", "FREE"),
-    )
-    for part, choice in choices:
-        number = bpy.types.Keyframe.bl_rna.properties[part].enum_items[choice].value
-        points.foreach_set(part, np.full(len(frames), number, np.int32))
+    moving, held = _number("interpolation", "LINEAR" if straight else "BEZIER"), _number("interpolation", "CONSTANT")
+    points.foreach_set("interpolation", np.where(keys.hold, held, moving).astype(np.int32))
+    for part in ("handle_left_type", "handle_right_type"):
+        points.foreach_set(part, np.full(len(frames), _number(part, "FREE"), np.int32))
     for part in ("select_control_point", "select_left_handle", "select_right_handle"):
         points.foreach_set(part, np.zeros(len(frames), bool))
     curve.update()
@@ -126,6 +122,11 @@ def fingerprint(curve: bpy.types.FCurve) -> str:
     points.foreach_get("interpolation", kinds)
     mark.update(kinds.tobytes())
     return mark.hexdigest()
+
+
+def _number(part: str, choice: str) -> int:
+    """The number of a choice of a key frame's property, for bulk functions."""
+    return int(bpy.types.Keyframe.bl_rna.properties[part].enum_items[choice].value)
 
 
 def _interleaved(x: np.ndarray, y: np.ndarray) -> np.ndarray:

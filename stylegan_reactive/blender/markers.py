@@ -51,7 +51,8 @@ def mark_song(scene: bpy.types.Scene, analysed: Analysed, *, replace: bool = Fal
     """
     hearing = scene.stylegan_reactive.hearing
     notes = []
-    keep_sections = hearing.use_section_markers or (sections_edited(scene) and not replace)
+    there = any(SECTION.match(marker.name) for marker in scene.timeline_markers)
+    keep_sections = (there and hearing.use_section_markers) or (sections_edited(scene) and not replace)
     if keep_sections and hearing.mark_sections and not hearing.use_section_markers:
         notes.append("Your section markers were kept.")
     for marker in list(scene.timeline_markers):

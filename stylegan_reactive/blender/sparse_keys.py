@@ -34,12 +34,16 @@ class Keys:
     value, left, right : float64 array [keys]
         Height of the key and of its handles. A handle lies a third of the way to its neighbour, so that between two
         keys the curve is a cubic polynomial of time.
+    hold : bool array [keys]
+        Keys after which the value stays until the next one: before attacks, so that nothing rises before its sound,
+        not even between two frames, where motion blur looks.
     """
 
     index: np.ndarray
     value: np.ndarray
     left: np.ndarray
     right: np.ndarray
+    hold: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ def _fit_alike(flat: np.ndarray, first: np.ndarray, length: np.ndarray, width: i
 
 
 def attacks(values: np.ndarray, tolerance: float) -> np.ndarray:
-    """Samples at which a steep rise is over: each becomes a key, and so does the sample before it."""
+    """Samples at which a steep rise is over: each becomes a key."""
     rise = np.diff(values, prepend=values[:1])
     return np.flatnonzero((rise > max(10 * tolerance, 1e-9)) & (np.append(rise[1:], 0.0) <= 0.0))
 
@@ -105,8 +109,8 @@ def attacks(values: np.ndarray, tolerance: float) -> np.ndarray:
 def sparse_keys_of(curves: Sequence[np.ndarray], tolerances: Sequence[float]) -> list[Keys]:
     """Few Bezier keys for each of some curves, whose curve, as Blender evaluates it, stays within a tolerance.
 
-    Attacks are keyed on their sample and on the one before, so that no handle reaches over them; between these each
-    span is made as long as the tolerance allows.
+    Attacks are keyed on their sample, and what was before is held until then: by a key on the sample before, or by an
+    earlier one where nothing happens between them. Elsewhere each span is made as long as the tolerance allows.
 
     Parameters
     ----------
@@ -117,26 +121,42 @@ def sparse_keys_of(curves: Sequence[np.ndarray], tolerances: Sequence[float]) ->
     """
     starts = np.concatenate(([0], np.cumsum([len(values) for values in curves])))
     flat = np.concatenate([np.asarray(values, np.float64) for values in curves])
-    first, stop, allowed = [], [], []
+    first, stop, allowed, onsets = [], [], [], []
     for start, values, tolerance in zip(starts, curves, tolerances, strict=False):
         found = attacks(np.asarray(values, np.float64), tolerance)
         count = len(values)
         stops = np.unique(np.concatenate((np.arange(0, count, LONGEST), [count - 1], found, found - 1)))
         first.append(start + stops[:-1])
         stop.append(start + stops[1:])
+        onsets.append(found)
         margin = min(EVALUATED * float(np.abs(values).max()), tolerance / 2)
         allowed.append(np.full(len(stops) - 1, tolerance - margin))
     left, right, is_key = _search(flat, *(np.concatenate(each) for each in (first, stop, allowed)))
     keys = []
-    for start, end in itertools.pairwise(starts):
+    for (start, end), found, tolerance in zip(itertools.pairwise(starts), onsets, tolerances, strict=True):
         index = np.flatnonzero(is_key[start:end])
-        index = index if len(index) else np.array([0])
+        index, hold = _held(flat[start:end], index if len(index) else np.array([0]), found, tolerance)
         height, before, after = flat[start + index], left[start + index], right[start + index]
         # The outer handles go straight on, so that a clock does where the curve is extrapolated.
         before[0] = 2 * height[0] - after[0] if len(index) > 1 else height[0]
         after[-1] = 2 * height[-1] - before[-1]
-        keys.append(Keys(index, height, before, after))
+        keys.append(Keys(index, height, before, after, hold))
     return keys
+
+
+def _held(values: np.ndarray, index: np.ndarray, found: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+    """Keys that are needed, [keys], and whether each is held until the attack that comes next, [keys]."""
+    hold, needed = np.zeros(len(index), bool), np.ones(len(index), bool)
+    feet = np.searchsorted(index, found) - 1
+    for foot in feet[feet >= 0]:
+        hold[foot] = True
+        before = foot - 1
+        if before < 0 or hold[before]:
+            continue
+        still = values[index[before] : index[foot] + 1]
+        if np.abs(still - still[0]).max() <= 0.5 * tolerance:
+            needed[foot], hold[before] = False, True
+    return index[needed], hold[needed]
 
 
 def _search(
@@ -178,4 +198,4 @@ def dense_keys(values: np.ndarray) -> Keys:
     height = np.asarray(values, np.float64)
     after = np.append(np.diff(height), 0.0) / 3
     before = np.append(0.0, np.diff(height)) / 3
-    return Keys(np.arange(len(height)), height, height - before, height + after)
+    return Keys(np.arange(len(height)), height, height - before, height + after, np.zeros(len(height), bool))

@@ -92,11 +92,11 @@ def delete(curve: bpy.types.FCurve) -> None:
     curve.keyframe_points.remove(curve.keyframe_points[2])
 
 
-def hold(curve: bpy.types.FCurve) -> None:
-    curve.keyframe_points[2].interpolation = "CONSTANT"
+def straighten(curve: bpy.types.FCurve) -> None:
+    curve.keyframe_points[2].interpolation = "LINEAR"
 
 
-@pytest.mark.parametrize("edit", [move, bend, insert, delete, hold])
+@pytest.mark.parametrize("edit", [move, bend, insert, delete, straighten])
 def test_every_edit_by_hand_is_noticed(film: bpy.types.Scene, edit: Callable) -> None:
     edit(curve_of(film, KICK))
     assert edited_envelopes(film) == [KICK]

@@ -249,6 +249,9 @@ def bezier_heights(keys: Keys, count: int) -> np.ndarray:
         points = keys.value[k], keys.right[k], keys.left[k + 1], keys.value[k + 1]
         weights = (1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3
         heights[first : last + 1] = sum(w * p for w, p in zip(weights, points, strict=True))
+        if keys.hold[k]:
+            heights[first:last] = keys.value[k]
+            heights[last] = keys.value[k + 1]
     return heights
 
 
@@ -266,8 +269,17 @@ def test_curve_through_sparse_keys_stays_within_the_tolerance(tolerance: float) 
 def test_a_hit_that_fades_takes_few_keys_and_its_attack_is_one() -> None:
     hit = np.concatenate([np.zeros(30), np.exp(-np.arange(90) / 6)])
     keys = sparse_keys(hit, 0.01)
-    assert {29, 30} <= set(keys.index)
-    assert len(keys.index) <= 7
+    assert {0, 30} <= set(keys.index)
+    assert len(keys.index) <= 6
+
+
+def test_nothing_rises_before_an_attack_not_even_between_frames(film: bpy.types.Scene) -> None:
+    curve = curve_of(film)
+    for attack in (16, 46, 61, 76):
+        before = curve.evaluate(attack - 1)
+        assert curve.evaluate(attack) > before + 0.5
+        for part in (0.25, 0.5, 0.75, 0.99):
+            assert curve.evaluate(attack - 1 + part) <= before + 0.01
 
 
 def test_nothing_rises_before_an_attack() -> None:

@@ -87,3 +87,11 @@ def test_section_envelopes_follow_markers_that_were_moved_and_renamed(marked: bp
     assert chorus.evaluate(400) == pytest.approx(1.0, abs=0.01)
     finish(bake_steps(marked))
     assert curve_of(marked, "audio_section_Verse").evaluate(200) == pytest.approx(1.0, abs=0.01)
+
+
+def test_sections_are_marked_even_where_markers_shall_give_them_but_none_is_there(marked: bpy.types.Scene) -> None:
+    for marker in list(marked.timeline_markers):
+        marked.timeline_markers.remove(marker)
+    settings_of(marked).hearing.use_section_markers = True
+    bpy.ops.stylegan_reactive.mark_song()
+    assert [marker for marker in marked.timeline_markers if marker.name.startswith("§ ")]
