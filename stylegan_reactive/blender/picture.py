@@ -46,7 +46,9 @@ class Source:
     @cached_property
     def request(self) -> FrameRequest:
         """The request for a picture, without the values of a frame."""
-        return FrameRequest(self.patch, {}, picture_size(self.scene), settings_of(self.scene).fit)
+        return FrameRequest(
+            self.patch, {}, picture_size(self.scene), settings_of(self.scene).fit, tag=str(self.scene.session_uid)
+        )
 
 
 def source_of(scene: bpy.types.Scene, *, up_to_date: bool = True) -> Source:

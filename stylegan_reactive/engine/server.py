@@ -403,6 +403,14 @@ class Desk:
             self._sink.write(line)
             self._sink.flush()
 
+    def listen(self) -> None:
+        """Answer the requests about songs. What they need is loaded beforehand, so that the first one is quick."""
+        self.server.greeted.wait()
+        if self.server.refusal is None:
+            with contextlib.suppress(Exception):  # said by the request that needs it
+                from . import songs  # noqa: F401
+        self.work(self.lanes[SONGS])
+
     def work(self, lane: Lane) -> None:
         """Answer the requests of a lane, for ever."""
         while True:
@@ -465,8 +473,8 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
         os._exit(0)  # the parent is gone, or talks nonsense: nobody waits for what is being computed
 
     threading.Thread(target=read, name="requests", daemon=True).start()
-    for names in (SONGS, STEMS):
-        threading.Thread(target=desk.work, args=(desk.lanes[names],), name=names[-1], daemon=True).start()
+    threading.Thread(target=desk.listen, name="songs", daemon=True).start()
+    threading.Thread(target=desk.work, args=(desk.lanes[STEMS],), name="stems", daemon=True).start()
     desk.work(desk.lanes[PICTURES])
 
 
