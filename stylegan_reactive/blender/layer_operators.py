@@ -35,7 +35,7 @@ def add_layer(settings: SGR_Settings, collection: str, kind: str) -> Any:
         layer.operation = kind
         open_a_little(layer)
     else:
-        layer.source.kind = kind
+        layer.source.take({"kind": kind})  # with what is usual for this kind
     if collection == LAYERS:
         layer.source.set_seeds(SUGGESTED_SEEDS[kind])
     return layer
