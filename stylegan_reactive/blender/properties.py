@@ -19,9 +19,18 @@ from bpy.props import (
     StringProperty,
 )
 
-from . import bend_properties, envelope_curves, envelope_properties, layer_properties, noise_properties, palette
+from . import (
+    bend_properties,
+    envelope_curves,
+    envelope_properties,
+    hearing_properties,
+    layer_properties,
+    noise_properties,
+    palette,
+)
 from .bend_properties import SGR_BendLayer, SGR_RewriteLayer
-from .envelope_properties import SGR_Envelope, SGR_Hearing
+from .envelope_properties import SGR_Envelope
+from .hearing_properties import SGR_Hearing
 from .keying import FILE, FIXED
 from .layer_properties import SGR_LatentLayer, SGR_Truncation, SGR_TruncationCutoff
 from .noise_properties import SGR_NoiseLayer
@@ -130,6 +139,7 @@ class SGR_Settings(bpy.types.PropertyGroup):
 
 CLASSES = (
     *envelope_properties.CLASSES,
+    *hearing_properties.CLASSES,
     *layer_properties.CLASSES,
     *noise_properties.CLASSES,
     *bend_properties.CLASSES,
