@@ -128,7 +128,7 @@ NOT_DUMPED = {
     *("depsgraph", "all_objects", "objects_bounding", "cursor_location", "asset_data", "tool_settings", "eevee"),
     *("keying_sets_all", "frame_current_final", "strips_all", "sequences_all", "fcurves", "groups", "channelbags"),
     *("bone_colors", "view3d", "dimensions", "is_embedded_data", "name_full", "last_slot_identifier", "is_strong"),
-    *("warning_propagation", "internal_links", "location_absolute", "shading"),
+    *("warning_propagation", "internal_links", "location_absolute", "shading", "uv_layer_stencil", "uv_layer_clone"),
 }
 SHOWN_BY_ITSELF = {"enabled", "is_unavailable", "is_inactive", "is_icon_visible"}  # on sockets, from the node's state
 NOT_IN_THE_FILE = {
@@ -196,7 +196,8 @@ def _dump(owner: Any, path: str, found: dict[str, Any], seen: set[tuple[int, str
             found[below] = value if not isinstance(value, set) else sorted(value)
     if isinstance(owner, bpy.types.ID):
         for key, value in owner.items():
-            if not hasattr(value, "bl_rna"):
+            # Groups of properties lie here too on 4.5; they were read as properties above.
+            if not hasattr(value, "bl_rna") and key not in owner.bl_rna.properties:
                 found[f"{path}[{key!r}]"] = value.to_dict() if hasattr(value, "to_dict") else _plain(value)
 
 
