@@ -25,8 +25,9 @@ class SGR_PT_picture:
         row.label(text="Preview")
         rate = preview.rate(scene)
         if rate:
-            row.active = False
-            row.label(text=f"{rate:.0f} pictures/s" if rate > 1.5 else f"{rate:.1f} pictures/s")
+            quiet = row.row()
+            quiet.active, quiet.alignment = False, "RIGHT"
+            quiet.label(text=f"{rate:.0f} pictures/s" if rate > 1.5 else f"{rate:.1f} pictures/s")
         column.row(align=True).prop(settings, "preview", expand=True)
         row = column.row()
         row.enabled = settings.preview in ("QUARTER", "HALF")
