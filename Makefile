@@ -43,8 +43,9 @@ setup:  ## make .venv from requirements.lock (fast when nothing changed)
 demo: setup  ## render the built-in song into examples/out/demo.mp4
 	@$(WITH_ENGINE) $(PYTHON_IN_VENV) examples/demo.py
 
-docs: demo  ## put the demo's pictures into docs/
+docs: demo  ## put the demo's pictures into docs/, and draw the presets
 	@mkdir -p docs && cp examples/out/strip.jpg docs/demo.jpg && cp examples/out/curves.png docs/curves.png
+	@python=$(PYTHON_IN_VENV); if [ -x $(ENGINE_PYTHON) ]; then python=$(ENGINE_PYTHON); fi; "$$python" tools/draw_presets.py
 
 test: setup  ## run all tests, or those named by TESTS=...
 	@$(WITH_ENGINE) $(PYTHON_IN_VENV) -m pytest $(TESTS)

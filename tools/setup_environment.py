@@ -29,7 +29,18 @@ LOCK = ROOT / "requirements.lock"
 MAIN = ROOT / ".venv"
 ENGINE = ROOT / ".venv-engine"
 SUPPORTED = ("3.11", "3.13")
-ENGINE_PACKAGES = ("numpy", "scipy", "librosa", "soundfile", "soxr", "safetensors", "torch", "pytest", "mir-eval")
+ENGINE_PACKAGES = (
+    "numpy",
+    "scipy",
+    "librosa",
+    "soundfile",
+    "soxr",
+    "safetensors",
+    "torch",
+    "pytest",
+    "mir-eval",
+    "pillow",
+)
 # Installed without what they ask for; requirements.lock says why.
 ALONE = ("demucs", "openunmix", "einops", "julius", "tqdm")
 CHECK = (

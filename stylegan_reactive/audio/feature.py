@@ -81,7 +81,18 @@ def _kind(about: Mapping[str, Any]) -> Kind:
 KINDS: Mapping[str, Kind] = MappingProxyType({name: _kind(about) for name, about in _DATA["kinds"].items()})
 """All kinds of features by name."""
 
-DEFAULT_FEATURES = ("onset", "kick", "snare", "hats", "rms", "chroma", "bars", "seconds", "sections")
+DEFAULT_FEATURES = (
+    "onset",
+    "kick",
+    "snare",
+    "hats",
+    "rms",
+    "chroma",
+    "bars",
+    "seconds",
+    "sections",
+    "sections/4~1bars",
+)
 """What is listened for where nothing else is said."""
 
 _GRAMMAR = re.compile(_DATA["grammar"])

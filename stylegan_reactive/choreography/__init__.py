@@ -13,7 +13,7 @@ from .patch import (
     RewriteLayer,
     SeededRewrite,
 )
-from .presets import load_preset, preset_names
+from .presets import load_preset, preset_descriptions, preset_names
 from .seeds import FileLatent
 from .signals import Signal
 from .sources import (
@@ -56,5 +56,6 @@ __all__ = [
     "Signal",
     "StaticLatent",
     "load_preset",
+    "preset_descriptions",
     "preset_names",
 ]

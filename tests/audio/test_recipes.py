@@ -17,7 +17,8 @@ def recipe(name: str) -> Recipe:
 
 
 def test_default_recipes_make_the_envelopes_that_the_presets_read():
-    names = ["onset", "kick", "snare", "hats", "rms", "bars", "seconds", *(f"chroma_{note}" for note in NOTES)]
+    names = ["onset", "kick", "snare", "hats", "rms", "bars", "seconds"]
+    names += [*(f"chroma_{note}" for note in NOTES), *(f"section_{kind}" for kind in "ABCD")]
     assert {recipe.name for recipe in DEFAULT_RECIPES} == {f"audio_{name}" for name in names}
 
 
