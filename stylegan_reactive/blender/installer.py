@@ -65,9 +65,15 @@ class Build:
 
 BUILDS = (
     Build("cpu", "CPU", "The processor: works everywhere, a few pictures a second", 0.5, 2.0),
-    Build("cuda", "CUDA", "A graphics card of NVIDIA", 3.5, 9.0),
     Build(
-        "rocm", "ROCm", "A graphics card of AMD, on Linux; needs the package source that torch's site names", 5.0, 20.0
+        "cuda",
+        "CUDA",
+        "A graphics card of NVIDIA. On Windows, name the package source that torch's site gives",
+        3.5,
+        9.0,
+    ),
+    Build(
+        "rocm", "ROCm", "A graphics card of AMD, on Linux. Name the package source that torch's site gives", 5.0, 20.0
     ),
     Build("mps", "Apple", "A Mac with an Apple processor", 0.4, 1.8),
 )

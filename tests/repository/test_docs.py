@@ -57,5 +57,5 @@ def test_help_of_the_extension_is_whole(repository: Path, help_pages: Any, tmp_p
     assert dead_links(tmp_path / "help", "*.html", re.compile(r'(?:href|src)="([^"#]+)')) == []
     text = (tmp_path / "help" / "panels" / "envelopes.html").read_text("utf-8")
     assert "<h1>Envelopes</h1>" in text
-    assert "|" not in re.sub(r"<[^>]+>", "", text).split("Steps")[1]  # tables are tables
+    assert "|" not in re.sub(r"<[^>]+>", "", text).split("Shape")[1]  # tables are tables
     assert "**" not in text

@@ -207,11 +207,12 @@ def play() -> Steps:
     """The song plays, and pictures come along."""
     scene().frame_set(scene().frame_start)
     settings().preview = "QUARTER"
-    started = scene().frame_current
+    started, shown = scene().frame_current, settings().image.pixels[:4096]
     area = largest()
     move(*on_screen(300, 300, area))  # noqa: F821
     key("space")  # noqa: F821
     yield 4.0
+    yield from wait_for(lambda: settings().image.pixels[:4096] != shown, 60.0)
     assert scene().frame_current > started, "it does not play"
     yield "07_preview"
     key("space")  # noqa: F821
