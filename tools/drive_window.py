@@ -51,7 +51,13 @@ def drive(window: Path, python: str, folder: Path, side: int) -> None:
         path = build(ROOT, folder / "zip")
     except BuildError as error:
         raise WindowError(str(error)) from error
-    mounts = [argument for place in (*places_of(python), str(ROOT)) for argument in ("-m", place)]
+    places = [*places_of(python), str(ROOT)]
+    if "/usr" in places:
+        raise WindowError(
+            f"{python} is made from the system's Python, which the window has no room for: it has a system of its own. "
+            "Use one with a folder of its own: make setup PYTHON=…"
+        )
+    mounts = [argument for place in places for argument in ("-m", place)]
     command = [
         "bash",
         str(script),
