@@ -15,13 +15,12 @@ import torch
 
 from . import checks
 from .operations import OPERATIONS
-from .patch import BendChannels, BendLayer, Patch
+from .patch import LAST_CHANNEL, BendChannels, BendLayer, Patch
+from .ranges import moved_inside
 from .signals import Values
 
 if TYPE_CHECKING:
     from ..generator import Bend
-
-LAST_CHANNEL = 65535  # as the last channel of a range: to the end, however many there are
 
 Note = Callable[[str], None]
 Progress = Callable[[float, str], None]
@@ -109,13 +108,13 @@ def find_layer(wanted: str, tools: Any, path: str, note: Note, *, weighted: bool
 def _channel_range(channels: BendChannels, layer: str, count: int, note: Note) -> tuple[int, int]:
     """First and last channel, as many of them as the layer has."""
     first, last = min(channels.first, channels.last), max(channels.first, channels.last)
+    here = moved_inside(first, last, count, LAST_CHANNEL)
     if first >= count:
-        here = max(0, count - 1 - (last - first)), count - 1
-        note(f"{layer} has no channel {first}, the last is {count - 1}; {here[0]} to {here[1]} are bent instead.")
-        return here
-    if last >= count and last != LAST_CHANNEL:
+        instead = f"{here[0]} to {here[-1]} are" if len(here) > 1 else f"{here[0]} is"
+        note(f"{layer} has no channel {first}, the last is {count - 1}; {instead} bent instead.")
+    elif last >= count and last != LAST_CHANNEL:
         note(f"{layer} has no channel {last}; the range ends at its last one, {count - 1}.")
-    return first, min(last, count - 1)
+    return here[0], here[-1]
 
 
 def _cluster(

@@ -121,6 +121,7 @@ class NoiseLayer:
     amplitude: Signal = signal()
 
 
+LAST_CHANNEL = 65535  # as the last channel of a range: to the end, however many there are
 CHANNELS = ("all", "range", "cluster")
 SIDES = ("output", "input")
 BORDERS = ("reflect", "repeat", "wrap", "zero")
@@ -132,7 +133,7 @@ class BendChannels:
 
     Attributes
     ----------
-    kind
+    which
         "all", "range" (`first` to `last`, included; a layer that has fewer ends earlier), or "cluster" (number
         `cluster` of `clusters` groups of channels that draw the same).
     fraction
@@ -140,8 +141,8 @@ class BendChannels:
     """
 
     which: str = choice("all", CHANNELS)
-    first: int = whole(0, low=0, high=65535)
-    last: int = whole(65535, low=0, high=65535)
+    first: int = whole(0, low=0, high=LAST_CHANNEL)
+    last: int = whole(LAST_CHANNEL, low=0, high=LAST_CHANNEL)
     cluster: int = whole(0, low=0, high=63)
     clusters: int = whole(5, low=1, high=64)
     fraction: Signal = signal(1.0, low=0.0, high=1.0)

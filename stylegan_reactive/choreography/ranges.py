@@ -64,19 +64,28 @@ class Fitted:
     note: str = ""
 
 
-def fitted_layers(wanted: tuple[int, int], count: int) -> Fitted:
-    """Layers from one to another, both included, in a network of `count` layers.
+def moved_inside(first: int, last: int, count: int, to_the_end: int) -> range:
+    """Those from `first` to `last`, both included, of `count` things.
 
-    Layers that all lie beyond the last one become the last ones, as many of them as there were.
+    Where all of them lie beyond the end, the last ones, as many of them as there were; of a range up to `to_the_end`,
+    which stands for the end, wherever it is, only the very last one.
     """
+    if first < count:
+        return range(first, min(last + 1, count))
+    wanted = 1 if last == to_the_end else last - first + 1
+    return range(max(0, count - wanted), count)
+
+
+def fitted_layers(wanted: tuple[int, int], count: int) -> Fitted:
+    """Layers from one to another, both included, in a network of `count` layers; see `moved_inside`."""
     first, last = wanted
+    reached = moved_inside(first, last, count, LAST_LAYER)
     if first >= count:
-        reached = range(max(0, count - (last - first + 1)), count)
+        missing = f"{first} and above" if last == LAST_LAYER else f"{first} to {last}"
         instead = f"{reached.start} to {count - 1} are" if len(reached) > 1 else f"{count - 1} is"
         return Fitted(
-            reached, f"there are no layers {first} to {last}, the last is {count - 1}; {instead} used instead."
+            reached, f"there are no layers {missing}, the last is {count - 1}; {instead} used instead."
         )
-    reached = range(first, min(last + 1, count))
     if last < count or last == LAST_LAYER:
         return Fitted(reached)
     return Fitted(reached, f"found layers {first} to {last}, but the last is {count - 1}; the range ends there.")

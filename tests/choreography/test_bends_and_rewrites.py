@@ -122,6 +122,9 @@ def test_a_range_of_channels_is_cut_to_those_that_there_are(network: Generator) 
     places, notes = bend_of(30, 33)
     assert places == (8, 11)
     assert "8 to 11" in notes[0]
+    places, notes = bend_of(30, 65535)  # from one on that is not there: not all that there are
+    assert places == (11, 11)
+    assert "11 is bent instead" in notes[0]
 
 
 def test_a_cluster_of_channels_is_found_before_the_first_frame_and_kept(

@@ -88,6 +88,14 @@ def test_layers_beyond_the_last_one_become_the_last_ones_and_that_is_said(make_n
     assert fitted_latents((4, LAST_LAYER), 10, shapes) == Fitted(range(4, 10))  # to the end: as the artist wished
 
 
+def test_all_layers_from_one_on_that_is_not_there_are_not_all_layers_of_the_network(
+    make_network: Callable[[int], Any],
+) -> None:
+    moved = fitted_latents((14, LAST_LAYER), 10, make_network(64).noise_shapes)  # the finest four of a larger network
+    assert moved.reached == range(9, 10)
+    assert "no layers 14 and above, the last is 9; 9 is used instead" in moved.note
+
+
 def test_noise_of_a_size_that_is_not_there_becomes_that_of_the_nearest(make_network: Callable[[int], Any]) -> None:
     shapes = make_network(64).noise_shapes
     for wanted, side in (((128, 1024), 64), ((1, 2), 4), ((5, 5), 4), ((6, 6), 8), ((33, 40), 32), ((20, 22), 16)):
