@@ -19,10 +19,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from .loops import turn
 from .patch import NoiseSource
 from .signals import Values
 from .sources import EvolvingNoise, FixedNoise, GradientNoise, LoopNoise
@@ -73,11 +75,10 @@ def blend_of(source: NoiseSource, values: Values) -> Blend:
     if isinstance(source, FixedNoise):
         return ((Knot(_FIXED, source.seed, 0), 1.0),)
     if isinstance(source, EvolvingNoise):
-        first, weights = spline_weights(source.clock.at(values) / source.seconds * HALF_CORRELATION)
+        first, weights = b_spline_weights(source.clock.at(values) / source.seconds * HALF_CORRELATION)
         return tuple((Knot(_EVOLVING, source.seed, first + i), weight) for i, weight in enumerate(weights))
     if isinstance(source, LoopNoise):
-        turns = source.clock.at(values) / source.bars
-        first, weights = spline_weights((turns - math.floor(turns)) * source.patterns)
+        first, weights = b_spline_weights(turn(source.clock.at(values), source.bars) * source.patterns)
         numbers = [(first + i) % source.patterns for i in range(4)]
         return tuple(
             (Knot(_LOOP, source.seed, number), weight) for number, weight in zip(numbers, weights, strict=True)
@@ -87,7 +88,7 @@ def blend_of(source: NoiseSource, values: Values) -> Blend:
     return ()
 
 
-def spline_weights(position: float) -> tuple[int, tuple[float, float, float, float]]:
+def b_spline_weights(position: float) -> tuple[int, tuple[float, float, float, float]]:
     """First of the four knots around a position, which counts knots, and their weights in a uniform cubic B-spline."""
     first = math.floor(position)
     u = position - first
@@ -98,7 +99,7 @@ def spline_weights(position: float) -> tuple[int, tuple[float, float, float, flo
 def _clouds(source: GradientNoise, position: float) -> Blend:
     plane = math.floor(position)
     after = position - plane
-    fade = after**3 * (after * (after * 6 - 15) + 10)
+    fade = _fade(after)
     seed, cells = source.seed, source.cells
     return (
         (Knot(_CLOUDS, seed, plane, cells), 1 - fade),
@@ -106,6 +107,11 @@ def _clouds(source: GradientNoise, position: float) -> Blend:
         (Knot(_CLOUDS, seed, plane + 1, cells), fade),
         (Knot(_CLOUDS_IN_TIME, seed, plane + 1, cells), fade * (after - 1) * _TIME_GRADIENTS),
     )
+
+
+def _fade(after: Any) -> Any:
+    """Perlin's way from 0 to 1, flat to the second derivative at both ends; of a number or an array."""
+    return after**3 * (after * (after * 6 - 15) + 10)
 
 
 # Maps
@@ -196,7 +202,7 @@ class _Axis:
         positions = (np.arange(pixels) + 0.5) / pixels * fields
         before = positions.astype(np.intp)
         after = positions - before
-        fade = after**3 * (after * (after * 6 - 15) + 10)
+        fade = _fade(after)
         fades = np.stack([1 - fade, fade])
         slopes = fades * np.stack([after, after - 1])
         ends = np.stack([before, (before + 1) % fields])  # the last field ends where the first begins

@@ -101,6 +101,9 @@ def test_a_loop_is_the_same_bits_when_it_comes_back_and_does_not_stop_there() ->
     for turns in (1, 2, -3, 1000):
         assert all(torch.equal(a, b) for a, b in zip(at(0.5), at(0.5 + 4.0 * turns), strict=True))
         assert all(torch.equal(a, b) for a, b in zip(at(0.0), at(4.0 * turns), strict=True))
+    odd = player(LoopNoise(seed=1, bars=0.001, clock=CLOCK), [(8, 8)])  # a length that no number holds exactly
+    for clock in (1e8, 12345678.25):
+        assert torch.equal(odd(clock)[0], odd(clock % 0.001)[0])
     step = 0.01
     changes = [float((at(t + step)[1] - at(t)[1]).norm()) for t in np.arange(0.0, 4.0, step)]
     assert changes[-1] == pytest.approx(np.mean(changes), rel=0.2)
