@@ -86,7 +86,7 @@ def number(value: object, path: str, *, low: float, high: float) -> float:
         raise refuse(path, value, expected)
     if not low <= value <= high:  # also true for NaN, and safe for integers too large for a float
         raise refuse(path, value, expected)
-    return float(value)
+    return float(value) + 0.0  # -0.0 equals 0.0, and equal patches have the same text
 
 
 def whole_number(value: object, path: str, *, low: int, high: int) -> int:

@@ -83,9 +83,7 @@ def fitted_layers(wanted: tuple[int, int], count: int) -> Fitted:
     if first >= count:
         missing = f"{first} and above" if last == LAST_LAYER else f"{first} to {last}"
         instead = f"{reached.start} to {count - 1} are" if len(reached) > 1 else f"{count - 1} is"
-        return Fitted(
-            reached, f"there are no layers {missing}, the last is {count - 1}; {instead} used instead."
-        )
+        return Fitted(reached, f"there are no layers {missing}, the last is {count - 1}; {instead} used instead.")
     if last < count or last == LAST_LAYER:
         return Fitted(reached)
     return Fitted(reached, f"found layers {first} to {last}, but the last is {count - 1}; the range ends there.")

@@ -67,6 +67,10 @@ class Number(Leaf):
     def read(self, value: object, path: str) -> float:
         return checks.number(value, path, low=self.low, high=self.high)
 
+    def plain(self, value: float) -> float:
+        """A float even where Python code wrote 8, and 0.0 for -0.0: equal numbers are written alike."""
+        return float(value) + 0.0
+
     def replaced(self, value: float, number: float, path: str) -> float:
         return self.read(number, path)
 

@@ -94,7 +94,7 @@ class Signalled(Declared):
     def plain(self, value: Signal) -> Any:
         """A number, or an object with what differs from the usual."""
         if value == Signal(value.amount):
-            return value.amount
+            return Number(self.low, self.high).plain(value.amount)
         usual = Signal()
         always = ("amount", "envelope")
         return {

@@ -13,6 +13,7 @@ import pytest
 from stylegan_reactive.choreography import (
     ChromaLatent,
     EvolvingNoise,
+    LatentLayer,
     LoopLatent,
     Patch,
     Signal,
@@ -95,6 +96,17 @@ def test_a_patch_comes_back_from_its_json_exactly() -> None:
 def test_the_order_of_keys_in_a_file_does_not_change_the_content_hash() -> None:
     backwards = dict(reversed(PLAIN.items()))
     assert Patch.from_json(backwards).content_hash == Patch.from_json(PLAIN).content_hash
+
+
+def test_equal_patches_have_the_same_text_however_their_numbers_were_written() -> None:
+    def patch(bars: float, zero: float) -> Patch:
+        source = LoopLatent(latents=(1, 2), bars=bars, phase=Signal(1, "audio_bars", offset=zero))
+        return Patch(truncation=Signal(zero), latent_layers=(LatentLayer(source=source),))
+
+    one, other = patch(8.0, 0.0), patch(8, -0.0)
+    assert one == other
+    assert one.to_json() == other.to_json()
+    assert Patch.from_json(other.to_json().replace("0.0", "-0.0")).content_hash == one.content_hash
 
 
 def test_any_changed_number_changes_the_content_hash() -> None:
