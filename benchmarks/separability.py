@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from stylegan_reactive.choreography import Choreographer, Patch, load_preset, preset_names
+from stylegan_reactive.choreography.sources import PITCH_CLASSES
 from stylegan_reactive.generator import Generator, builtin_checkpoint, load_generator
 
 SIZE = 128  # pixels that are compared: what is finer is not told apart in a film either
@@ -49,7 +50,7 @@ class Reaction:
     energy
         Its share by octave (coarsest first), region (row by row) and channel: float64 [octaves, regions, 3], sum 1.
     forms
-        The change itself, octave by octave, each row of unit length or zero: float32 [octaves, numbers].
+        The change itself, octave by octave, each of unit length or zero: float32 [numbers].
     """
 
     strength: float
@@ -119,7 +120,7 @@ def resting(patch: Patch, moment: int) -> dict[str, float]:
     values["audio_bars"], values["audio_seconds"] = 2.3 + 5.1 * moment, 4.7 + 9.7 * moment
     values["audio_rms"] = 0.5
     for step in (0, 4, 7):
-        name = f"{CHROMA}{('C', 'C#', 'D', 'D#', 'E', 'F', 'F#', 'G', 'G#', 'A', 'A#', 'B')[(step + 5 * moment) % 12]}"
+        name = f"{CHROMA}{PITCH_CLASSES[(step + 5 * moment) % 12]}"
         if name in values:
             values[name] = 1 / 3
     sections = sorted(name for name in values if name.startswith(SECTION))

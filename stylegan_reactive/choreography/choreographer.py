@@ -22,8 +22,7 @@ from .noise import NoiseMaps, frame_noise, own_noise, rows_needed
 from .patch import LatentLayer, Layer, Patch
 from .ranges import Shapes, fitted_latents, fitted_noise, latent_range
 from .rewrites import RewriteStack
-from .schema import parts
-from .signals import Values, envelope_at
+from .signals import Values, envelope_at, envelopes_of
 
 if TYPE_CHECKING:
     from ..generator import Bend, Canvas, Generator, Rewrite
@@ -273,12 +272,6 @@ def label_of(patch: Patch, generator: Network) -> tuple[int | None, str]:
     if patch.label > last:
         return last, f"Class: this network has no class {patch.label}, only 0 to {last}; {last} is used instead."
     return patch.label, ""
-
-
-def envelopes_of(*wholes: Any) -> tuple[str, ...]:
-    """Names of the envelopes that are read anywhere inside some parts of a patch, each once."""
-    inside = [part for whole in wholes for part in parts(whole)]
-    return tuple(dict.fromkeys(name for part in inside for name in getattr(part, "envelopes", ())))
 
 
 def title(stack: str, index: int, layer: Layer) -> str:

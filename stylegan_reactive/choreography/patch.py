@@ -30,7 +30,6 @@ from .schema import (
     choice,
     declared,
     flag,
-    parts,
     plain,
     read,
     text,
@@ -38,7 +37,7 @@ from .schema import (
     with_number,
 )
 from .seeds import LARGEST_SEED, absolute_path
-from .signals import ENVELOPE_PREFIX, Signal, Signalled, Values, signal
+from .signals import ENVELOPE_PREFIX, Signal, Signalled, Values, envelopes_of, signal
 from .sources import (
     ChromaLatent,
     DirectionLatent,
@@ -323,9 +322,8 @@ class Patch:
     @cached_property
     def envelopes(self) -> tuple[str, ...]:
         """Names of the values that the patch reads, each once, in the order of its parts (layers that are on)."""
-        read_by = [part for part in (self.truncation, self.truncation_cutoff, *self.layers) if _is_on(part)]
-        inside = [part for whole_part in read_by for part in parts(whole_part)]
-        return tuple(dict.fromkeys(name for part in inside for name in getattr(part, "envelopes", ())))
+        on = [layer for layer in self.layers if layer.enabled]
+        return envelopes_of(self.truncation, self.truncation_cutoff, *on)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -334,7 +332,7 @@ class Patch:
 
     @cached_property
     def _reads(self) -> frozenset[str]:
-        return frozenset(name for part in parts(self) if part is not self for name in getattr(part, "envelopes", ()))
+        return frozenset(envelopes_of(self.truncation, self.truncation_cutoff, *self.layers))
 
     def with_values(self, values: Values) -> Patch:
         """The patch of one frame: numbers replaced by those values whose name is a dotted path.
@@ -361,7 +359,3 @@ class Patch:
             except checks.Misfit as misfit:
                 raise misfit.error() from None
         return patch
-
-
-def _is_on(part: Any) -> bool:
-    return getattr(part, "enabled", True)

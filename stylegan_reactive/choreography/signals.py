@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import PatchError
 from . import checks
-from .schema import Check, Declared, Fixed, Number, declared, number, plain, read
+from .schema import Check, Declared, Fixed, Number, declared, number, parts, plain, read
 
 LARGEST_AMOUNT = 1000.0
 NO_LIMIT = 1e9  # for what counts on through a song, and where a limit is not wanted
@@ -71,6 +71,12 @@ class Signal:
     def within(self, values: Values, low: float, high: float) -> float:
         """The same, no lower and no higher than is possible: a curve that overshoots its key a little is no error."""
         return min(max(self.at(values), low), high)
+
+
+def envelopes_of(*wholes: Any) -> tuple[str, ...]:
+    """Names of the envelopes that are read anywhere inside some parts of a patch, each once, in their order."""
+    inside = [part for whole in wholes for part in parts(whole)]
+    return tuple(dict.fromkeys(name for part in inside for name in getattr(part, "envelopes", ())))
 
 
 @dataclass(frozen=True)
