@@ -256,12 +256,15 @@ class Choreographer:
         self._latents.prepare(layer.source, reached, f"latent_layers.{index}.source", note)
 
     def _own_noise(self, index: int) -> torch.Tensor:
+        return own_noise(self._saved_noise[index], index, self._noise_shapes[index])
+
+    @functools.cached_property
+    def _saved_noise(self) -> Sequence[torch.Tensor | None]:
+        """The network's own noise, laid out on the canvas if there is one."""
         synthesis = self.generator.synthesis
-        if self.canvas is None:
-            constant = synthesis.noise_constants[index]
-        else:
-            constant = synthesis.noise_inputs("const", 1, self.canvas)[index]
-        return own_noise(constant, index, self._noise_shapes[index])
+        found: Sequence[torch.Tensor | None]
+        found = synthesis.noise_constants if self.canvas is None else synthesis.noise_inputs("const", 1, self.canvas)
+        return found
 
 
 def label_of(patch: Patch, generator: Network) -> tuple[int | None, str]:

@@ -18,10 +18,12 @@ from stylegan_reactive.choreography import (
     GradientNoise,
     LoopNoise,
     NoiseLayer,
+    OwnNoise,
     Patch,
     Signal,
 )
 from stylegan_reactive.choreography.noise import NoiseMaps, frame_noise, rows_needed
+from stylegan_reactive.generator import Canvas
 
 CLOCK = Signal(1.0, "clock")
 SOURCES = [
@@ -152,6 +154,18 @@ def test_seeds_share_no_map(source: Any) -> None:
     at = player(source, [(64, 64)])
     other = player(type(source)(**{**vars(source), "seed": 4}), [(64, 64)])
     assert abs(correlation(at(0.3)[0], other(0.3)[0])) < (0.35 if source.kind == "gradient" else 0.06)
+
+
+def test_the_network_s_own_noise_is_laid_out_on_a_canvas_once(make_small_network: Any, monkeypatch: Any) -> None:
+    network, canvas = make_small_network(1), Canvas(64, 32)
+    laid_out: list[int] = []
+    noise_inputs = network.synthesis.noise_inputs
+    monkeypatch.setattr(network.synthesis, "noise_inputs", lambda *asked: laid_out.append(1) or noise_inputs(*asked))
+    choreographer = Choreographer(Patch(noise_layers=(NoiseLayer(source=OwnNoise()),)), network, canvas)
+    frames = [choreographer.inputs({}) for _ in range(3)]
+    assert len(laid_out) == 1
+    for noise, own in zip(frames[2].noise, noise_inputs("const", 1, canvas), strict=True):
+        assert torch.equal(noise, own)
 
 
 def test_a_batch_on_a_canvas_has_the_bits_of_its_frames(network: Any) -> None:
