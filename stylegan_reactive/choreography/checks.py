@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from ..errors import PatchError
@@ -131,39 +131,63 @@ def finite(value: object, name: str) -> float:
 _TOKEN = re.compile(r'[ \t\n\r]*("(?:[^"\\]|\\.)*"|[][{}:,]|[^][{}:,"\s]+)')
 
 
-def line_of(source: str, path: str) -> int | None:
-    """The line, from 1, on which the value of a dotted path begins in JSON text; of its object where it is missing."""
-    wanted = path.split(".")
-    best: int | None = 1
-    stack: list[str | int | None] = []  # where we are: a key or a number for each open object or list
-    depth = 0  # how many of the stack's places agree with what is wanted
+def _places(source: str) -> Iterator[tuple[list[str | int | None], int]]:
+    """Where the values of JSON text stand: for each its keys and numbers from the top, and where it begins.
+
+    The list is the same one each time.
+    """
+    stack: list[str | int | None] = []  # a key or a number for each open object or list
     key: str | None = None
     for token in _TOKEN.finditer(source):
         word = token[1]
         if word in "]}":
             stack.pop()
-            depth = min(depth, len(stack))
         elif word == ",":
             if stack and isinstance(stack[-1], int):
                 stack[-1] += 1
             elif stack:
                 stack[-1] = None
-            depth = min(depth, len(stack) - 1)
         elif word == ":":
             stack[-1] = key
         elif word[0] == '"' and stack and stack[-1] is None:
             key = json.loads(word)
-            continue
-        if word in ",:]}":
-            continue
-        if stack and depth == len(stack) - 1 and depth < len(wanted) and str(stack[-1]) == wanted[depth]:
-            depth += 1
-            best = source.count("\n", 0, token.start(1)) + 1
+        else:
+            yield stack, token.start(1)
+            if word in "[{":
+                stack.append(0 if word == "[" else None)
+
+
+def _line(source: str, place: int) -> int:
+    return source.count("\n", 0, place) + 1
+
+
+def line_of(source: str, path: str) -> int:
+    """The line, from 1, on which the value of a dotted path begins in JSON text; of its object where it is missing."""
+    wanted = path.split(".")
+    depth, best = 0, 0  # how much of what is wanted was found, and where
+    for stack, place in _places(source):
+        if depth < len(stack) <= len(wanted) and list(map(str, stack)) == wanted[: len(stack)]:
+            depth, best = len(stack), place
             if depth == len(wanted):
-                return best
-        if word in "[{":
-            stack.append(0 if word == "[" else None)
-    return best
+                break
+    return _line(source, best)
+
+
+class _Twice(Exception):
+    """An object has a key twice."""
+
+
+def _key_that_is_there_twice(source: str) -> PatchError:
+    """The error for it, with its line."""
+    seen = set()
+    for stack, place in _places(source):
+        if tuple(stack) in seen:
+            path = ".".join(map(str, stack))
+            return Misfit(path, "found this key twice in one object, expected it once; remove one of them.").error(
+                _line(source, place)
+            )
+        seen.add(tuple(stack))
+    return PatchError("Patch: found a key twice in one object, expected it once.")
 
 
 def parse_json(source: str) -> object:
@@ -172,13 +196,13 @@ def parse_json(source: str) -> object:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(pairs)
         if len(result) != len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise PatchError(f"Patch: found the key {describe(twice)} twice in one object, expected it once.")
+            raise _Twice
         return result
 
     try:
         return json.loads(source, object_pairs_hook=unique)
+    except _Twice:
+        raise _key_that_is_there_twice(source) from None
     except RecursionError:
         raise PatchError("Patch: found lists or objects nested too deeply, expected at most five levels.") from None
     except ValueError as error:

@@ -264,6 +264,12 @@ def test_a_wrong_value_in_a_text_is_refused_with_its_line() -> None:
         Patch.from_json('{"version": 2, "noise_layers":\n [], "latent_layers":\n [{"source": {"kind": "loop"}}]}')
 
 
+def test_a_key_that_is_there_twice_is_refused_with_its_line() -> None:
+    text = '{"version": 2,\n"bends": [{"name": "A"},\n{"name": "B",\n"layer": "8 px",\n"name": "C"}'  # and no end
+    with pytest.raises(PatchError, match=r"line 5, bends\.1\.name: .*twice.*expected it once"):
+        Patch.from_json(text)
+
+
 @pytest.mark.parametrize(
     ("text", "path", "line"),
     [
