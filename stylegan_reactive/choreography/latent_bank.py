@@ -140,9 +140,10 @@ class LatentBank:
 
     def _map_file(self, latent: FileLatent, label: int | None, path: str) -> Latent:
         rows = _rows(self.generator.tools.latents(latent.file, latent.space), latent, path)
+        _check_number(len(rows), path)
         if latent.space == "z":  # one by one, as seeds: in a batch, others could change the last bits
             return np.concatenate([self._mapped(z[None], label) for z in rows])
-        return fitted_depth(rows.numpy(), self.num_ws)
+        return fitted_depth(rows.numpy().copy(), self.num_ws)  # so that one row does not keep its whole file
 
     def _stack(self, latents: Latents, label: int | None, path: str) -> Latent:
         each = [

@@ -29,8 +29,7 @@ from .keys import map_at
 from .latent_files import load_directions, load_latents
 from .rewriting import Rewrite, from_network, load_deltas, weighted_layers
 
-MOST_BYTES = 1 << 30  # of deltas: two whole networks of 1024 px and many edits
-_FILES_KEPT = 32  # of latents and of directions
+MOST_BYTES = 1 << 30  # of deltas: two whole networks of 1024 px and many edits; as much again of files of latents
 _RANGES_KEPT = 32  # of layers, for which SeFa's directions are known
 _SIZE = re.compile(r"\s*(\d{1,5})\s*px\s*")
 # Names of layers, and how many pixels wide the picture is there: b64.conv1 of NVIDIA's, L5_148_512 of a StyleGAN 3 (as
@@ -79,26 +78,21 @@ class Toolbox:
         self.generator = generator
         self._clusters: dict[tuple[str, int], Clusters] = {}
         self._channel_counts: dict[tuple[str, str], int] = {}
-        self._deltas = Deltas(MOST_BYTES)
+        self._deltas = Tensors(MOST_BYTES)
+        self._files = Tensors(MOST_BYTES)
         self._sefa = functools.lru_cache(maxsize=_RANGES_KEPT)(self._find_directions)
-        self._latents = functools.lru_cache(maxsize=_FILES_KEPT)(
-            lambda file, space, version: load_latents(file, space, generator)
-        )
-        self._directions = functools.lru_cache(maxsize=_FILES_KEPT)(
-            lambda file, version: load_directions(file, generator)
-        )
 
     # Latents
 
     def latents(self, file: str, space: str) -> Tensor:
         """The latents of a file (see `latent_files.load_latents`), on the CPU; read again only if it has changed."""
-        latents: Tensor = self._latents(file, space, _version(file))
-        return latents
+        key = ("latents", file, space, _version(file))
+        return self._files.get_or_make(key, lambda: {"rows": load_latents(file, space, self.generator)})["rows"]
 
     def directions(self, file: str) -> Tensor:
         """The directions of a file, [count, 1 or layers, w_dim], on the CPU; read again only if it has changed."""
-        directions: Tensor = self._directions(file, _version(file))
-        return directions
+        key = ("directions", file, _version(file))
+        return self._files.get_or_make(key, lambda: {"rows": load_directions(file, self.generator)})["rows"]
 
     def sefa(self, first: int, last: int) -> Tensor:
         """SeFa's directions for a range of layers (see `directions.sefa`), the strongest first, on the CPU.
@@ -261,8 +255,8 @@ class Toolbox:
         return str(self.generator.checkpoint or "a network that was not read from a file")
 
 
-class Deltas:
-    """A cache of deltas that forgets the oldest when they take more memory than it may; the newest always stays.
+class Tensors:
+    """A cache of tensors by name that forgets the oldest when they take more memory than it may; the newest stays.
 
     Parameters
     ----------
@@ -277,10 +271,10 @@ class Deltas:
     @property
     def size(self) -> int:
         """How many bytes are kept."""
-        return sum(delta.nbytes for deltas in self._kept.values() for delta in deltas.values())
+        return sum(tensor.nbytes for tensors in self._kept.values() for tensor in tensors.values())
 
     def get_or_make(self, key: Hashable, make: Callable[[], Mapping[str, Tensor]]) -> Mapping[str, Tensor]:
-        """The deltas of a key, made where they are not there."""
+        """The tensors of a key, made where they are not there."""
         if key not in self._kept:
             self._kept[key] = make()
             while len(self._kept) > 1 and self.size > self.most_bytes:

@@ -28,7 +28,7 @@ from stylegan_reactive.choreography import (
 from stylegan_reactive.choreography.operations import OPERATIONS
 from stylegan_reactive.errors import PatchError
 from stylegan_reactive.generator import Generator, load_generator, save_deltas, save_generator, seeded_direction
-from stylegan_reactive.generator.toolbox import Deltas
+from stylegan_reactive.generator.toolbox import Tensors
 
 LATENTS = (LatentLayer(source=StaticLatent(latents=(5,))),)
 
@@ -275,7 +275,7 @@ def test_a_network_file_is_read_again_only_when_it_has_changed(tmp_path: Path, m
 
 
 def test_seeded_edits_take_bounded_memory() -> None:
-    kept = Deltas(most_bytes=1000)
+    kept = Tensors(most_bytes=1000)
     for number in range(50):
         kept.get_or_make(number, lambda: {"a": torch.zeros(100)})
     assert kept.size <= 1000

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import weakref
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from stylegan_reactive.choreography import (
     StaticLatent,
 )
 from stylegan_reactive.errors import CheckpointError, PatchError, ReactiveError
-from stylegan_reactive.generator import save_ws, sefa
+from stylegan_reactive.generator import save_ws, sefa, toolbox
 from stylegan_reactive.generator.directions import seeded_ws
 
 
@@ -173,8 +174,21 @@ def test_a_row_that_a_file_does_not_have_is_refused_with_how_many_it_has(network
 
 def test_more_latents_than_a_layer_takes_are_refused(network: Any, tmp_path: Path) -> None:
     file = saved(tmp_path / "w.npy", rows(300, 16))
+    patch = one(LoopLatent(latents=(1, FileLatent(file))))
     with pytest.raises(PatchError, match="found 301 latents"):
-        Choreographer(one(LoopLatent(latents=(1, FileLatent(file)))), network)
+        Choreographer(patch, network)
+    waiting = Choreographer(one(patch.latent_layers[0].source, enabled=False), network)
+    with pytest.raises(PatchError, match="found 300 latents"):
+        waiting.inputs({"audio_bars": 0.0, "latent_layers.0.enabled": 1.0})
+
+
+def test_files_of_latents_take_bounded_memory(network: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(toolbox, "MOST_BYTES", 1000)
+    tools = toolbox.Toolbox(network)
+    read = [
+        weakref.ref(tools.latents(saved(tmp_path / f"{number}.npy", rows(9, 16)), "w")) for number in range(5)
+    ]  # 576 bytes each
+    assert [tensor() is None for tensor in read] == [True] * 4 + [False]
 
 
 # Palettes
