@@ -52,9 +52,10 @@ def content_hash(identity: tuple[str, int, int, int]) -> str:
 
 @lru_cache(maxsize=1)
 def listener_hash() -> str:
-    """Hash of the code that listens: another version may hear something else."""
+    """Hash of the code that listens and of its table of features: another version may hear something else."""
     digest = hashlib.blake2b()
-    for path in sorted(Path(audio.__file__).parent.glob("*.py")):
+    room = Path(audio.__file__).parent
+    for path in [*sorted(room.glob("*.py")), room / "feature.json"]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
