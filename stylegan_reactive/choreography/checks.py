@@ -12,9 +12,10 @@ import json
 import math
 import re
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from ..errors import PatchError
+from ..errors import CheckpointError, PatchError
 
 _LONGEST_QUOTE = 60
 
@@ -56,6 +57,15 @@ class Misfit(Exception):
 def refuse(path: str, value: object, expected: str) -> Misfit:
     """The error for a value that is not as expected; the caller raises it."""
     return Misfit(path, f"found {describe(value)}, expected {expected}.")
+
+
+@contextmanager
+def file_at(path: str) -> Iterator[None]:
+    """What is wrong with a file, as an error of the patch that names it at this dotted path."""
+    try:
+        yield
+    except CheckpointError as error:
+        raise PatchError(f"Patch, {path}: {error}") from error
 
 
 def obj(value: object, path: str, *, known: Collection[str], required: Collection[str] = ()) -> dict[str, Any]:

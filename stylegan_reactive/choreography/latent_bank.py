@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from ..errors import PatchError
+from .checks import file_at
 from .loops import Array, Latent, Loop, loop_in_w, loop_in_z
 from .seeds import MOST_LATENTS, FileLatent, Latents
 from .sources import ChromaLatent, DirectionLatent, LoopLatent
@@ -74,7 +75,7 @@ class LatentBank:
 
         Raises
         ------
-        PatchError, CheckpointError
+        PatchError
             If a file is missing, damaged or made for another network, or has no latent of that number.
         """
         found: Latent = self._ws(latents, label, path)
@@ -106,13 +107,13 @@ class LatentBank:
         if isinstance(source, DirectionLatent):
             self.direction(source, reached, path)
             if source.method == "file":
-                self._note_depth(source.file, self.generator.tools.directions(source.file), note)
+                self._note_depth(source.file, self._read_directions(source.file, path), note)
             return
         count = 0
         for index, item in enumerate(source.latents):
             if isinstance(item, FileLatent):
-                latents = self.generator.tools.latents(item.file, item.space)
-                count += len(_rows(latents, item, f"{path}.latents.{index}"))
+                latents = self._read(item, f"{path}.latents.{index}")
+                count += len(latents)
                 if item.space == "w":
                     self._note_depth(item.file, latents, note)
             else:
@@ -135,11 +136,22 @@ class LatentBank:
 
     # How they are found
 
+    def _read(self, latent: FileLatent, path: str) -> torch.Tensor:
+        """The rows of a file that the patch names; shared, do not write to them."""
+        with file_at(f"{path}.file"):
+            latents: torch.Tensor = self.generator.tools.latents(latent.file, latent.space)
+        return _rows(latents, latent, path)
+
+    def _read_directions(self, file: str, path: str) -> torch.Tensor:
+        with file_at(f"{path}.file"):
+            directions: torch.Tensor = self.generator.tools.directions(file)
+        return directions
+
     def _map_seed(self, seed: int, label: int | None) -> Latent:
         return self._mapped(seeded_z(seed, self.generator.z_dim), label)
 
     def _map_file(self, latent: FileLatent, label: int | None, path: str) -> Latent:
-        rows = _rows(self.generator.tools.latents(latent.file, latent.space), latent, path)
+        rows = self._read(latent, path)
         _check_number(len(rows), path)
         if latent.space == "z":  # one by one, as seeds: in a batch, others could change the last bits
             return np.concatenate([self._mapped(z[None], label) for z in rows])
@@ -160,7 +172,7 @@ class LatentBank:
             if not isinstance(item, FileLatent):
                 each.append(seeded_z(item, self.generator.z_dim))
             elif item.space == "z":
-                each.append(_rows(self.generator.tools.latents(item.file, "z"), item, f"{path}.{index}"))
+                each.append(self._read(item, f"{path}.{index}"))
             else:
                 raise PatchError(
                     f"Patch, {path}.{index}: found latents in W ({item.file}), but this loop runs in Z. "
@@ -185,7 +197,10 @@ class LatentBank:
             raise PatchError(f'Patch, {path}.file: found no file, but the method is "file". Choose one.')
         tools = self.generator.tools
         try:
-            found = tools.directions(file) if method == "file" else tools.sefa(reached[0], reached[-1])[:, None]
+            if method == "file":
+                found = self._read_directions(file, path)
+            else:
+                found = tools.sefa(reached[0], reached[-1])[:, None]
         except ValueError as error:
             raise PatchError(f"Patch, {path}: {error}. Choose another range, or a direction of a file.") from error
         if index >= len(found):

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..errors import CheckpointError, PatchError
 from .bends import Note, Progress, find_layer, per_frame, say_nothing
-from .patch import FileRewrite, NetworkRewrite, Patch, RewriteLayer
+from .checks import file_at
+from .patch import NetworkRewrite, Patch, RewriteLayer, SeededRewrite
 from .ranges import Shapes, fitted_weights
 from .signals import Values
 
@@ -73,16 +73,13 @@ class RewriteStack:
             If a file cannot be read or does not fit this network, or a layer is none of any network.
         """
         source = rewrite.source
-        try:
-            if isinstance(source, NetworkRewrite):
-                found = self.tools.network_deltas(source.file)
-            elif isinstance(source, FileRewrite):
-                found = self.tools.saved_deltas(source.file)
-            else:
-                layer = find_layer(source.layer, self.tools, f"{path}.source.layer", note, weighted=True)
-                found = self.tools.seeded_deltas(layer, source.seed, source.rank)
-        except CheckpointError as error:
-            raise PatchError(f"Patch, {path}.source.file: {error}") from error
+        if isinstance(source, SeededRewrite):
+            layer = find_layer(source.layer, self.tools, f"{path}.source.layer", note, weighted=True)
+            found = self.tools.seeded_deltas(layer, source.seed, source.rank)
+        else:
+            read = self.tools.network_deltas if isinstance(source, NetworkRewrite) else self.tools.saved_deltas
+            with file_at(f"{path}.source.file"):
+                found = read(source.file)
         reached = fitted_weights(rewrite.range, self.tools.ws_of_weights, self.num_ws, self.noise_shapes)
         if reached.note:
             note(reached.note)
