@@ -141,8 +141,7 @@ def read_rows(path: str | Path, names: Sequence[str], width: int, space: str) ->
     path = Path(path)
     try:
         found = read_array(path, names)
-        if math.prod(found.shape) * 4 > LARGEST_ARRAY:
-            raise ValueError(f"its array takes {math.prod(found.shape) * 4} bytes")
+        check_size(math.prod(found.shape) * 4)
         with np.errstate(over="ignore"):  # what float32 cannot hold is refused below
             numbers = np.array(found, dtype=np.float32) if found.dtype.kind == "f" else None
     except FILE_ERRORS as error:
@@ -166,7 +165,9 @@ def read_array(path: Path, names: Sequence[str]) -> np.ndarray:
         beginning = file.read(9)
     if beginning[4:] == b"\0\0\0\0{":  # as `checkpoint.load_generator` knows it
         with safe_open(str(path), framework="pt", device="cpu") as tensors:
-            tensor = tensors.get_tensor(wanted_name(list(tensors.keys()), names))
+            name = wanted_name(list(tensors.keys()), names)
+            check_size(math.prod(tensors.get_slice(name).get_shape()) * 4)  # before any of it is read
+            tensor = tensors.get_tensor(name)
             array: np.ndarray = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
             return array
     loaded = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -175,13 +176,17 @@ def read_array(path: Path, names: Sequence[str]) -> np.ndarray:
     with loaded:
         name = wanted_name(loaded.files, names)
         entry = f"{name}.npy" if f"{name}.npy" in loaded.zip.namelist() else name
-        size = loaded.zip.getinfo(entry).file_size
-        if size > LARGEST_ARRAY:
-            raise ValueError(f"it unpacks to {size} bytes")
+        check_size(loaded.zip.getinfo(entry).file_size)
         array = loaded[name]
         if not isinstance(array, np.ndarray):  # numpy gives any other entry as bytes
             raise ValueError(f"its entry {name} is no array")
         return array
+
+
+def check_size(size: int) -> None:
+    """Refuse an array of more bytes than `LARGEST_ARRAY`."""
+    if size > LARGEST_ARRAY:
+        raise ValueError(f"its array takes {size} bytes, at most {LARGEST_ARRAY} are read")
 
 
 def wanted_name(there: Sequence[str], names: Sequence[str]) -> str:

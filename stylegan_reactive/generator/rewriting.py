@@ -259,7 +259,7 @@ def load_deltas(path: str | Path, generator: Generator) -> dict[str, Tensor]:
                         f"{path}: the rewrite of layer {layer} has values that are not finite numbers. "
                         "The file is damaged; choose another one."
                     )
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, UnicodeError) as error:
         raise CheckpointError(
             f"{path} cannot be read as a file of rewrites ({error}). Copy it again, or choose another file."
         ) from error

@@ -257,6 +257,8 @@ def test_what_does_not_fit_is_refused_with_both_files(tmp_path: Path, make_small
         Choreographer(rewritten(source), network)
     with pytest.raises(PatchError, match=r"rewrites\.0\.source\.file.*no generator file.*gone\.pkl"):
         Choreographer(rewritten(NetworkRewrite(file=str(tmp_path / "gone.pkl"))), network)
+    with pytest.raises(PatchError, match=r"rewrites\.0\.source\.file.*cannot be read"):  # no such name on any disk
+        Choreographer(rewritten(FileRewrite(file="/\ud800.safetensors")), network)
     save_deltas({"b16.conv1": torch.zeros(3, 3, 3, 3)}, tmp_path / "edit.safetensors")
     with pytest.raises(PatchError, match=r"rewrites\.0\.source\.file.*edit\.safetensors.*first\.safetensors"):
         Choreographer(rewritten(FileRewrite(file=str(tmp_path / "edit.safetensors"))), network)
