@@ -27,6 +27,7 @@ from .schema import (
     Part,
     Several,
     Whole,
+    checks_of,
     choice,
     declared,
     flag,
@@ -294,13 +295,17 @@ class Patch:
             the line where it stands.
         """
         value = checks.parse_json(source) if isinstance(source, str) else source
-        if isinstance(value, dict) and value.get("version") is None:
+        if not isinstance(value, dict):
+            raise checks.refuse(
+                "top level", value, f"an object with the keys version, {', '.join(checks_of(cls))}"
+            ).error()
+        if value.get("version") is None:
             raise PatchError(f"Patch, version: found none, expected {VERSION}; this is no patch, or its start is lost.")
         try:
-            version = checks.obj(value, "top level", known=value if isinstance(value, dict) else ()).get("version")
+            version = value["version"]
             if isinstance(version, bool) or not isinstance(version, int) or not oldest() <= version <= VERSION:
                 raise checks.refuse("version", version, f"{oldest()} to {VERSION}; a newer extension may read it")
-            found = migrated(dict(value), version, VERSION)  # type: ignore[call-overload]
+            found = migrated(value, version, VERSION)
             patch: Patch = read(cls, found, "", also=("version",))
             return patch
         except checks.Misfit as misfit:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import PatchError
 from . import checks
-from .schema import Check, Declared, Fixed, Number, declared, number, parts, plain, read
+from .schema import Check, Declared, Fixed, Number, checks_of, declared, number, parts, plain, read
 
 LARGEST_AMOUNT = 1000.0
 NO_LIMIT = 1e9  # for what counts on through a song, and where a limit is not wanted
@@ -93,6 +93,8 @@ class Signalled(Declared):
     def read(self, value: object, path: str) -> Signal:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return Signal(checks.number(value, path, low=self.low, high=self.high))
+        if not isinstance(value, dict):
+            raise checks.refuse(path, value, f"a number, or an object with the keys {', '.join(checks_of(Signal))}")
         signal: Signal = read(Signal, value, path)
         checks.number(signal.amount, f"{path}.amount", low=self.low, high=self.high)
         return signal

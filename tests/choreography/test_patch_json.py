@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import re
 from typing import Any
 
 import pytest
@@ -212,6 +213,21 @@ def test_an_unknown_key_is_refused_with_its_name_and_place(path: str, holder: st
         Patch.from_json(changed(path, 1))
     assert f"{holder}:" in str(caught.value)
     assert f'"{path.rsplit(".")[-1]}"' in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            '{"version": 2,\n"truncation": "half"}',
+            'line 2, truncation: found the text "half", expected a number, or an',
+        ),
+        ("[1]", "top level: found a list of 1, expected an object with the keys version, checkpoint"),
+    ],
+)
+def test_all_that_could_stand_there_is_named(text: str, said: str) -> None:
+    with pytest.raises(PatchError, match=re.escape(said)):
+        Patch.from_json(text)
 
 
 def test_a_missing_key_is_named() -> None:
