@@ -73,13 +73,15 @@ class View:
         return (np.float32(self.sides[0] / 2) - axes[0])[:, None], (axes[1] + np.float32(self.sides[1] / 2))[None, :]
 
 
-def mask_map(mask: Mask, size: float, view: View, path: str = "mask") -> Grey:
-    """A mask on one noise input, float32 [h, w], 0 to 1.
+def ground(mask: Mask, view: View, path: str = "mask") -> tuple[Grey, ...]:
+    """What a mask's map is made from and its size does not change: pictures at the view's points.
+
+    A disc and a radial ramp: the distance from the middle. Edges: how far beyond the sides of the picture's rectangle,
+    moved to the middle. A linear ramp: the distance along its direction. A checker: along both of its directions. An
+    image: the map itself.
 
     Parameters
     ----------
-    size
-        The mask's size in this frame.
     path
         Where the mask stands in the patch, for the error.
 
@@ -87,16 +89,6 @@ def mask_map(mask: Mask, size: float, view: View, path: str = "mask") -> Grey:
     ------
     PatchError
         If its picture is damaged.
-    """
-    return np.ascontiguousarray(shade(mask, size, view, ground(mask, view, path)))
-
-
-def ground(mask: Mask, view: View, path: str = "mask") -> tuple[Grey, ...]:
-    """What a mask's map is made from and its size does not change: pictures at the view's points.
-
-    A disc and a radial ramp: the distance from the middle. Edges: how far beyond the sides of the picture's rectangle,
-    moved to the middle. A linear ramp: the distance along its direction. A checker: along both of its directions. An
-    image: the map itself.
     """
     if mask.shape == "image" and mask.image is not None:
         return (_image_map(mask.image, view, f"{path}.image"),)
@@ -113,7 +105,10 @@ def ground(mask: Mask, view: View, path: str = "mask") -> tuple[Grey, ...]:
 
 
 def shade(mask: Mask, size: float, view: View, grounds: Sequence[Any]) -> Any:
-    """The map from its ground, [h, w]. Arrays may be NumPy's or torch's: what is used of them here, both have."""
+    """A mask on one noise input, float32 [h, w], 0 to 1, from its ground and its size in this frame.
+
+    Arrays may be NumPy's or torch's: what is used of them here, both have.
+    """
     size = min(max(size, 0.0), _LARGEST_SIZE)
     grey = grounds[0] if mask.shape == "image" else _averaged(_shape(mask, size, view.spacing, grounds), view)
     return 1 - grey if mask.invert else grey

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from stylegan_reactive.choreography import Choreographer, FixedNoise, Mask, MaskImage, NoiseLayer, Patch, Signal, masks
-from stylegan_reactive.choreography.masks import View, mask_map
+from stylegan_reactive.choreography.masks import View
 from stylegan_reactive.errors import PatchError
 
 
@@ -30,6 +30,10 @@ SHAPES = {
     "checker": Mask(shape="checker", size=Signal(0.23), angle=20.0),
     "image": Mask(shape="image", image=BRIGHT_TOP_LEFT),
 }
+
+
+def mask_map(mask: Mask, size: float, view: View) -> Any:
+    return masks.shade(mask, size, view, masks.ground(mask, view))
 
 
 def square(mask: Mask, side: int = 64) -> Any:
