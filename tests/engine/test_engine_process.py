@@ -2,13 +2,12 @@
 """The engine as an artist notices it: it starts by itself, comes back after a crash, and leaves nothing behind."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -205,14 +204,10 @@ time.sleep(60)
         assert ends(child)
 
 
-def own_shared_memory() -> set[str]:
-    """What this process has of it; others may come and go meanwhile."""
-    mapped = re.findall(r"/dev/shm/\S+", Path("/proc/self/maps").read_text())
-    return {name for name in mapped if Path(name).exists()}
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="reads what is mapped from /proc")
-def test_closing_leaves_no_process_and_no_shared_memory(engine: Engine, request_for: Any) -> None:
+def test_closing_leaves_no_process_and_no_shared_memory(
+    engine: Engine, request_for: Any, own_shared_memory: Callable[[], set[str]]
+) -> None:
     before = own_shared_memory()
     engine.picture(request_for(0.5), [request_for(0.6)])
     assert own_shared_memory() - before
