@@ -15,8 +15,6 @@ from .properties import INDEX_OF, settings_of
 
 Answer = set[str]
 
-NEW_NAMES = {"envelopes": "audio_onset"}
-
 
 def unused_name(name: str, taken: set[str]) -> str:
     """The name, or the first of ``name_2``, ``name_3`` ... that nothing has."""
@@ -138,7 +136,7 @@ class SGR_OT_list_edit(Editable, bpy.types.Operator):
         settings = settings_of(context.scene)
         items, index = getattr(settings, self.collection), getattr(settings, INDEX_OF[self.collection])
         if self.action == "ADD":
-            add_entry(settings, self.collection, NEW_NAMES.get(self.collection, "Layer"))
+            add_entry(settings, self.collection, "Layer")
         elif not 0 <= index < len(items):
             self.report({"WARNING"}, "Select an entry of the list first")
             return {"CANCELLED"}

@@ -6,8 +6,6 @@ from typing import Any
 
 import bpy
 
-from .properties import INDEX_OF
-
 
 def draw_text(layout: bpy.types.UILayout, text: str, width: float, icon: str = "NONE") -> None:
     """A text over as many lines as the sidebar's width in pixels needs."""
@@ -16,21 +14,6 @@ def draw_text(layout: bpy.types.UILayout, text: str, width: float, icon: str = "
     column.scale_y = 0.85
     for number, line in enumerate(textwrap.wrap(text, characters)):
         column.label(text=line, icon=icon if number == 0 else "BLANK1" if icon != "NONE" else "NONE")
-
-
-def draw_list(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup, kind: str, collection: str) -> None:
-    """A list of `SGR_Settings` with its buttons."""
-    row = layout.row()
-    row.template_list(kind, collection, settings, collection, settings, INDEX_OF[collection], rows=4)
-    buttons = row.column(align=True)
-    for action, icon, step in (
-        ("ADD", "ADD", 0),
-        ("REMOVE", "REMOVE", 0),
-        ("MOVE", "TRIA_UP", -1),
-        ("MOVE", "TRIA_DOWN", 1),
-    ):
-        button = buttons.operator("stylegan_reactive.list_edit", text="", icon=icon)
-        button.collection, button.action, button.step = collection, action, step
 
 
 def draw_notice(layout: bpy.types.UILayout, notice: Any, width: float) -> None:

@@ -92,7 +92,7 @@ def _draw_state(layout: bpy.types.UILayout, width: float) -> None:
     except EngineError as error:
         draw_text(box, str(error), width, "ERROR")
     for line in session.report_lines:
-        box.label(text=line, icon="BLANK1")
+        draw_text(box, line, width, "BLANK1")
     row = box.row(align=True)
     row.operator("stylegan_reactive.test_engine", icon="CONSOLE")
     row.operator("stylegan_reactive.unload_networks", icon="TRASH")

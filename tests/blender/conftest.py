@@ -123,7 +123,7 @@ def render(tmp_path: Path) -> Render:
 
 # What changes by itself, is no part of the file, or is a view of something that is dumped elsewhere.
 NOT_DUMPED = {
-    *("rna_type", "id_data", "users", "tag", "original", "is_evaluated", "session_uid", "preview", "bindcode"),
+    *("rna_type", "id_data", "users", "tag", "original", "is_evaluated", "session_uid", "bindcode"),
     *("pixels", "is_dirty", "is_updated", "is_updated_data", "is_library_indirect", "is_missing", "is_runtime_data"),
     *("depsgraph", "all_objects", "objects_bounding", "cursor_location", "asset_data", "tool_settings", "eevee"),
     *("keying_sets_all", "frame_current_final", "strips_all", "sequences_all", "fcurves", "groups", "channelbags"),
@@ -174,6 +174,8 @@ def _dump(owner: Any, path: str, found: dict[str, Any], seen: set[tuple[int, str
         name, below = rna.identifier, f"{path}.{rna.identifier}"
         if name in NOT_DUMPED or (isinstance(owner, bpy.types.NodeSocket) and name in SHOWN_BY_ITSELF):
             continue
+        if name == "preview" and rna.type == "POINTER":
+            continue  # the thumbnail of a datablock; the setting of this name is a choice and is compared
         value = getattr(owner, name, None)
         if rna.type == "COLLECTION":
             if isinstance(owner, bpy.types.Mesh):
