@@ -11,6 +11,7 @@ from .bake import Baked, bake_steps, duplicate, edited_envelopes
 from .envelope_curves import add_modifier, modifiers_there, remove_curve
 from .envelope_list import add_envelope, add_step
 from .envelope_properties import STEP_ITEMS, feature_items
+from .list_operators import Editable
 from .operators import Answer, LongOperator, report_failure
 from .properties import selected, settings_of
 from .session import Notice, session
@@ -93,7 +94,7 @@ class SGR_OT_bake_edited(bpy.types.Operator):
 # The list
 
 
-class SGR_OT_envelope_add(bpy.types.Operator):
+class SGR_OT_envelope_add(Editable, bpy.types.Operator):
     """Add an envelope to the list; bake it to make its curve"""
 
     bl_idname = "stylegan_reactive.envelope_add"
@@ -108,7 +109,7 @@ class SGR_OT_envelope_add(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class _OnEnvelope:
+class _OnEnvelope(Editable):
     """An operator on the selected envelope."""
 
     bl_options = {"REGISTER", "UNDO"}
@@ -116,7 +117,7 @@ class _OnEnvelope:
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Called by Blender: whether there is one."""
-        return selected(settings_of(context.scene), "envelopes") is not None
+        return super().poll(context) and selected(settings_of(context.scene), "envelopes") is not None
 
 
 class SGR_OT_envelope_duplicate(_OnEnvelope, bpy.types.Operator):
