@@ -24,6 +24,11 @@ class CurveError(ReactiveError):
     """The scene's animation cannot be followed as it is."""
 
 
+def first_unused(name: str, taken: set[str]) -> str:
+    """The name, or the first of ``name_2``, ``name_3`` ... that nothing has."""
+    return next(each for each in (name, *(f"{name}_{i}" for i in range(2, len(taken) + 3))) if each not in taken)
+
+
 def property_path(name: str) -> str:
     """The data path of a custom property."""
     return f'["{bpy.utils.escape_identifier(name)}"]'

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import bpy
 
-from .curves import LONGEST_NAME, channelbag, fingerprint, property_path
+from .curves import LONGEST_NAME, channelbag, fingerprint, first_unused, property_path
 from .timing import fps_of
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def envelopes_of(scene: bpy.types.Scene) -> "Any":
 def unused_name(scene: bpy.types.Scene, name: str) -> str:
     """The name, or the first of ``name_2``, ``name_3`` ... that no envelope and no custom property of the scene has."""
     taken = {envelope.name for envelope in envelopes_of(scene)} | set(scene.keys())
-    return next(each for each in (name, *(f"{name}_{i}" for i in range(2, len(taken) + 3))) if each not in taken)
+    return first_unused(name, taken)
 
 
 def select_active(settings: Any, _context: bpy.types.Context) -> None:

@@ -79,3 +79,20 @@ def _plain(number: float) -> str:
     """Write a number without an exponent and without zeros at its end; single precision holds no more digits."""
     digits = f"{float(f'{number:.6g}'):.6f}"
     return digits.rstrip("0").rstrip(".")
+
+
+PREFIX = "audio_"  # of the custom properties that hold envelopes
+
+
+def title_of(envelope: str) -> str:
+    """The name of an envelope as an artist reads it: Kick for audio_kick."""
+    name = envelope.removeprefix(PREFIX).replace("_", " ")
+    if len(name) <= 3:
+        return name.upper()
+    return " ".join(word if word.isupper() else word[0].upper() + word[1:] for word in name.split(" ") if word)
+
+
+def name_of(title: str) -> str:
+    """The name of an envelope with a title: audio_My_Bass for My Bass."""
+    name = title.strip().replace(" ", "_")
+    return name if name.startswith(PREFIX) else PREFIX + name

@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The buttons of the envelopes; each is a few lines over a plain function that scripts can call too."""
 
+import functools
 from typing import Any
 
 import bpy
-from bpy.props import EnumProperty, IntProperty
+from bpy.props import EnumProperty, IntProperty, StringProperty
 
 from ..errors import ReactiveError
 from .bake import Baked, bake_steps, duplicate, edited_envelopes
 from .envelope_curves import add_modifier, modifiers_there, remove_curve
+from .envelope_features import title_of
 from .envelope_list import add_envelope, add_step
 from .envelope_properties import STEP_ITEMS, feature_items
 from .list_operators import Editable
+from .next_step import next_step
 from .operators import Answer, LongOperator, report_failure
 from .properties import selected, settings_of
 from .session import Notice, session
@@ -58,8 +61,36 @@ class SGR_OT_bake(LongOperator, bpy.types.Operator):
 
     def done(self, scene: bpy.types.Scene, result: Any) -> None:
         """Say what was baked."""
-        session.tell(scene, Notice(str(result)))
+        session.tell(scene, Notice(f"{result} {next_step(scene)}".strip()))
         self.report({"INFO"}, str(result))
+
+
+def _envelope_choices(_self: Any, context: bpy.types.Context) -> tuple[tuple[str, str, str], ...]:
+    envelopes = settings_of(context.scene).envelopes if context is not None else ()
+    return _choices(tuple(envelope.name for envelope in envelopes))
+
+
+@functools.lru_cache(maxsize=64)  # Blender keeps no copy of the texts of a menu
+def _choices(names: tuple[str, ...]) -> tuple[tuple[str, str, str], ...]:
+    nothing = ("NONE", "None", "Follow no envelope: the number alone counts")
+    return (nothing, *((name, title_of(name), f"Follow the curve {name} of this scene") for name in names))
+
+
+class SGR_OT_choose_envelope(bpy.types.Operator):
+    """Choose the envelope that this number follows"""
+
+    bl_idname = "stylegan_reactive.choose_envelope"
+    bl_label = "Choose Envelope"
+    bl_options = {"REGISTER", "UNDO", "INTERNAL"}
+
+    envelope: EnumProperty(name="Envelope", items=_envelope_choices)
+    signal: StringProperty(options={"HIDDEN"}, description="Data path, from the scene, of what follows it")
+
+    def execute(self, context: bpy.types.Context) -> Answer:
+        """Called by Blender."""
+        signal: Any = context.scene.path_resolve(self.signal)
+        signal.envelope = "" if self.envelope == "NONE" else self.envelope
+        return {"FINISHED"}
 
 
 class SGR_OT_bake_edited(bpy.types.Operator):
@@ -228,6 +259,7 @@ class SGR_OT_modifier_add(_OnEnvelope, bpy.types.Operator):
 
 
 CLASSES = (
+    SGR_OT_choose_envelope,
     SGR_OT_bake,
     SGR_OT_bake_edited,
     SGR_OT_envelope_add,

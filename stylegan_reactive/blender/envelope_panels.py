@@ -21,7 +21,7 @@ class SGR_UL_envelopes(bpy.types.UIList):
         """Called by Blender for each row."""
         scene = context.scene
         row = layout.split(factor=0.55, align=True)
-        row.prop(item, "name", text="", emboss=False, icon=_state_icon(scene, item))
+        row.prop(item, "title", text="", emboss=False, icon=_state_icon(scene, item))
         right = row.row(align=True)
         if item.name in scene:
             right.prop(scene, property_path(item.name), text="", slider=True)

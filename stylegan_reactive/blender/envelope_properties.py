@@ -16,7 +16,7 @@ from bpy.props import (
 )
 
 from . import envelope_curves
-from .envelope_features import AUDIO, CLOCKS, GROUPS, KINDS, PITCHES, FeatureParts, parts_of
+from .envelope_features import AUDIO, CLOCKS, GROUPS, KINDS, PITCHES, FeatureParts, name_of, parts_of, title_of
 from .keying import FIXED
 
 STEP_KINDS: dict[str, Any] = json.loads((AUDIO / "envelope_steps.json").read_text(encoding="utf-8"))
@@ -159,6 +159,13 @@ class SGR_Envelope(bpy.types.PropertyGroup):
         update=envelope_curves.on_renamed,
         description="Of the envelope and of the scene's custom property that holds its curve. Layers, drivers and "
         "keys follow when it changes",
+    )
+    title: StringProperty(
+        name="Envelope",
+        options=FIXED,
+        get=lambda self: title_of(self.name),
+        set=lambda self, title: setattr(self, "name", name_of(title)) if title.strip() else None,
+        description="Name of the envelope. Its curve, layers and drivers follow when it changes",
     )
     known_name: StringProperty(options={"HIDDEN"})
     kind: EnumProperty(

@@ -7,6 +7,7 @@ from typing import Any
 import bpy
 
 from .bend_properties import ICONS, operations
+from .envelope_features import title_of
 from .envelope_properties import PITCHES
 from .layer_operators import ADD_MENUS, SCALE_MENUS, kinds_of
 from .palette import painter, thumbnails
@@ -26,12 +27,6 @@ USED_BY_MASK = {
     "checker": ("x", "y", "size", "softness", "angle"),
     "image": ("image",),
 }
-
-
-def title_of(envelope: str) -> str:
-    """How a list shows the name of an envelope."""
-    name = envelope.removeprefix("audio_").replace("_", " ")
-    return name.upper() if len(name) <= 3 else name.title()
 
 
 def icon_of(collection: str, layer: Any) -> str:
@@ -85,14 +80,17 @@ def draw_signal(layout: Layout, settings: Any, owner: Any, name: str, text: str 
     column = layout.column(align=True)
     words = {"text": text} if text else {}
     column.prop(signal, "amount", **words)
-    column.prop_search(
-        signal,
+    row = column.split(factor=0.4)
+    label = row.row()
+    label.alignment = "RIGHT"
+    label.label(text="Clock" if clock else "Envelope")
+    choice = row.operator_menu_enum(
+        "stylegan_reactive.choose_envelope",
         "envelope",
-        settings,
-        "envelopes",
-        text="Clock" if clock else "Envelope",
+        text=title_of(signal.envelope) if signal.envelope else "None",
         icon="TIME" if clock else "FCURVE",
     )
+    choice.signal = signal.path_from_id()
     if not signal.envelope:
         return
     header, body = layout.panel(f"SGR_shape_{type(owner).__name__}_{name}", default_closed=True)

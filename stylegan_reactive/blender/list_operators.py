@@ -10,15 +10,10 @@ from typing import Any
 import bpy
 from bpy.props import EnumProperty, IntProperty, StringProperty
 
-from .curves import rename_paths
+from .curves import first_unused, rename_paths
 from .properties import INDEX_OF, settings_of
 
 Answer = set[str]
-
-
-def unused_name(name: str, taken: set[str]) -> str:
-    """The name, or the first of ``name_2``, ``name_3`` ... that nothing has."""
-    return next(each for each in (name, *(f"{name}_{i}" for i in range(2, len(taken) + 3))) if each not in taken)
 
 
 def copy_group(source: Any, target: Any) -> None:
@@ -57,7 +52,7 @@ def add_entry(settings: Any, collection: str, name: str) -> Any:
     count = len(items)
     at = min(getattr(settings, INDEX_OF[collection]) + 1, count)
     item = items.add()
-    item.name = unused_name(name, {other.name for other in items})
+    item.name = first_unused(name, {other.name for other in items})
     move_entry(settings, collection, count, at)
     setattr(settings, INDEX_OF[collection], at)
     return items[at]

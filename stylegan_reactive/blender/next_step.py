@@ -5,13 +5,14 @@ import bpy
 
 from ..errors import EngineError
 from .bake import missing_envelopes
+from .envelope_features import title_of
 from .preferences import engine_python
 from .properties import settings_of
 from .timing import song_strip
 
 
 def next_step(scene: bpy.types.Scene) -> str:
-    """The next step of this scene, in words; empty when nothing is missing any more."""
+    """The next step of this scene, in words; at the end, what can be done with what is there."""
     settings = settings_of(scene)
     try:
         engine_python()
@@ -25,5 +26,5 @@ def next_step(scene: bpy.types.Scene) -> str:
     if missing and not any(envelope.name in scene for envelope in settings.envelopes):
         return "Press Bake: it listens to the song and writes what it hears into curves."
     if missing:
-        return f"The layers follow {min(missing)}, which has no curve yet. Press Missing under Envelopes."
-    return ""
+        return f"The layers follow {title_of(min(missing))}, which has no curve yet. Press Missing under Envelopes."
+    return "Press Show Frame, or choose a Preview and play. Render Film makes the film."

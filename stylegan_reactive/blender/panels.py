@@ -55,6 +55,7 @@ class SGR_PT_film:
         column.label(text="3. Scene", icon="SCENE_DATA")
         own = column.column(align=True)
         own.enabled = not settings.follow_render
+        own.label(text="Picture Size (px)")
         own.row(align=True).prop(settings, "size", text="")
         own.prop(settings, "match_render_size")
         row = column.row()
@@ -72,9 +73,13 @@ class SGR_PT_film:
         column.label(text="5. Film", icon="RENDER_ANIMATION")
         column.enabled = ready
         column.operator("stylegan_reactive.show_frame", icon="IMAGE_DATA")
+        if ready and not any(area.type == "IMAGE_EDITOR" for area in context.screen.areas):
+            column.operator("stylegan_reactive.open_picture", icon="WINDOW")
         column.operator("stylegan_reactive.render", icon="RENDER_ANIMATION")
 
-        row = layout.row()
+        column = layout.column(align=True)
+        column.label(text="Or Steps 3 to 5 at Once")
+        row = column.row()
         row.scale_y = 1.4
         row.enabled = bool(settings.song)
         row.operator("stylegan_reactive.make_film", icon="PLAY")

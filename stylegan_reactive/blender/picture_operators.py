@@ -48,6 +48,32 @@ class SGR_OT_show_frame(LongOperator, bpy.types.Operator):
                 area.spaces.active.image = settings_of(scene).image
 
 
+class SGR_OT_open_picture(bpy.types.Operator):
+    """Open an Image Editor beside this editor, with the picture in it"""
+
+    bl_idname = "stylegan_reactive.open_picture"
+    bl_label = "Open Picture Beside"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Called by Blender."""
+        if context.area is None:
+            return False
+        if settings_of(context.scene).image is None:
+            cls.poll_message_set("There is no picture yet. Press Set Up Scene")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> Answer:
+        """Called by Blender."""
+        known = set(context.screen.areas)
+        bpy.ops.screen.area_split(direction="VERTICAL", factor=0.5)
+        for area in set(context.screen.areas) - known:
+            area.type = "IMAGE_EDITOR"
+            area.spaces.active.image = settings_of(context.scene).image
+        return {"FINISHED"}
+
+
 class SGR_OT_place(bpy.types.Operator):
     """Bring the picture somewhere: the whole frame, a surface, the world, a shape, an edit"""
 
@@ -131,4 +157,4 @@ class SGR_OT_unplace(bpy.types.Operator):
         return {"FINISHED"} if compositor.remove(context.scene) else {"CANCELLED"}
 
 
-CLASSES = (SGR_OT_show_frame, SGR_OT_place, SGR_OT_unplace)
+CLASSES = (SGR_OT_show_frame, SGR_OT_open_picture, SGR_OT_place, SGR_OT_unplace)

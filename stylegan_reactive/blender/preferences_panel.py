@@ -8,7 +8,7 @@ from ..errors import EngineError
 from . import installer
 from .manual import draw_help
 from .panel_parts import draw_notice, draw_text
-from .preferences import PACKAGE, engine_python, own_folder
+from .preferences import PACKAGE, engine_python, has_engine, own_folder
 from .session import session
 
 
@@ -106,7 +106,12 @@ def _draw_installation(layout: bpy.types.UILayout, settings: SGR_Preferences, wi
         return
     build = installer.build_of(settings.build)
     facts = installer.installed_facts(folder)
-    column = layout.column()
+    # Folded away at first where there is an engine already.
+    header, column = layout.panel("stylegan_reactive_installation", default_closed=has_engine())
+    header.label(text="Install the Engine")
+    if column is None:
+        return
+    column.use_property_split = True
     column.prop(settings, "build")
     column.prop(settings, "base_python")
     column.prop(settings, "package_source")

@@ -267,3 +267,23 @@ def test_modifier_on_a_curve_that_is_not_baked_says_so(scene: bpy.types.Scene) -
     add_envelope(scene, "onset")
     with pytest.raises(RuntimeError, match="no curve yet"):
         bpy.ops.stylegan_reactive.modifier_add(kind="LIMITS")
+
+
+def test_an_envelope_is_shown_and_renamed_by_its_title(film: bpy.types.Scene) -> None:
+    kick = settings_of(film).envelopes["audio_kick"]
+    assert kick.title == "Kick"
+    assert settings_of(film).envelopes["audio_chroma_C#"].title == "Chroma C#"
+    kick.title = "Big Drum"
+    assert kick.name == "audio_Big_Drum"
+    assert kick.title == "Big Drum"
+    assert "audio_Big_Drum" in film
+    assert "audio_kick" not in film
+
+
+def test_an_envelope_is_chosen_from_a_menu_and_taken_away_again(film: bpy.types.Scene) -> None:
+    influence = settings_of(film).latent_layers[0].influence
+    path = influence.path_from_id()
+    bpy.ops.stylegan_reactive.choose_envelope(envelope="audio_snare", signal=path)
+    assert influence.envelope == "audio_snare"
+    bpy.ops.stylegan_reactive.choose_envelope(envelope="NONE", signal=path)
+    assert influence.envelope == ""

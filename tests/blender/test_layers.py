@@ -267,9 +267,12 @@ def pairs(scene: bpy.types.Scene) -> list[Declared]:
     ):
         from stylegan_reactive.choreography.schema import checks_of
 
-        for source in checks_of(cls)["source"].classes:  # type: ignore[attr-defined]
-            layer = getattr(settings, stack).add()
-            layer.source.kind = source.kind
+        layers, sources = getattr(settings, stack), checks_of(cls)["source"].classes  # type: ignore[attr-defined]
+        layers.clear()
+        for source in sources:
+            layers.add().source.kind = source.kind
+        # Only now: with every layer that is added, Blender may move those before it.
+        for layer, source in zip(layers, sources, strict=True):
             found += [(layer, cls), (layer.source, source)]
             if stack == "noise_layers":
                 found.append((layer.mask, choreography.Mask))

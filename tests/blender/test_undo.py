@@ -28,6 +28,10 @@ CASES: dict[str, list[dict[str, Any]]] = {
         {"collection": "rewrites", "kind": "seeded"},
     ],
     "choose_scale": [{"collection": "latent_layers", "first": 0, "last": 1}],
+    "choose_envelope": [
+        {"signal": "stylegan_reactive.latent_layers[0].influence", "envelope": envelope}
+        for envelope in ("audio_snare", "NONE")
+    ],
     "load_patch": [{"filepath": "//patch.json"}],
     "palette_import": [{"filepath": "//latents.npy"}],
     "palette_select": [{"index": 2}],
