@@ -197,6 +197,7 @@ class RenderWatch:
         self.failed: dict[int, tuple[bpy.types.Scene, list[int], str]] = {}
         self.sources: dict[int, list[bpy.types.Scene]] = {}  # by a scene that is rendered: whose pictures it shows
         self.swaps: dict[int, list[Swap]] = {}
+        self.frame = 0  # the one that was begun last: a stopped render goes back to where it came from
 
     @property
     def nested(self) -> bool:
@@ -277,6 +278,8 @@ def on_render_init(scene: bpy.types.Scene, _: object = None) -> None:
 def on_render_pre(scene: bpy.types.Scene, _: object = None) -> None:
     """Blender is about to render a frame: make its pictures. Never raises: Blender would keep the old pixels."""
     frame = scene.frame_current + scene.frame_subframe
+    if not watch.nested:
+        watch.frame = scene.frame_current
     for source in watch.sources.get(scene.session_uid, [scene]):
         image = settings_of(source).image
         if image is not None:
@@ -312,7 +315,7 @@ def on_render_cancel(scene: bpy.types.Scene, _: object = None) -> None:
     watch.end(scene)
     notice = session.notice(scene)
     if settings_of(scene).image is not None and (notice is None or not notice.is_error):
-        session.tell(scene, Notice(f"The render was stopped at frame {scene.frame_current}."))
+        session.tell(scene, Notice(f"The render was stopped at frame {watch.frame}."))
 
 
 @persistent

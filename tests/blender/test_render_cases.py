@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from stylegan_reactive.blender.curves import ensure_channelbag
-from stylegan_reactive.blender.picture import on_render_cancel, picture_at
+from stylegan_reactive.blender.picture import on_render_cancel, on_render_init, on_render_pre, picture_at
 from stylegan_reactive.blender.properties import settings_of
 from stylegan_reactive.blender.session import session
 
@@ -184,9 +184,13 @@ def test_key_out_of_range_spoils_its_own_frame_alone(film: bpy.types.Scene, rend
 
 
 def test_stopped_render_says_where(film: bpy.types.Scene, notice: Callable) -> None:
-    film.frame_set(42)
+    film.frame_set(33)
+    on_render_init(film)
+    on_render_pre(film)
+    film.frame_set(1)  # in the window Blender goes back to where the artist was before it tells
+    session.tell(film, None)
     on_render_cancel(film)
-    assert "frame 42" in notice(film)
+    assert "stopped at frame 33" in notice(film)
 
 
 def test_any_range_gives_the_same_frames(film: bpy.types.Scene, render: Callable) -> None:
