@@ -13,7 +13,7 @@ from .envelope_curves import add_modifier, modifiers_there, remove_curve
 from .envelope_features import title_of
 from .envelope_list import add_envelope, add_step
 from .envelope_properties import STEP_ITEMS, feature_items
-from .list_operators import Editable
+from .list_operators import Editable, move_entry, remove_entry
 from .next_step import next_step
 from .operators import Answer, LongOperator, report_failure
 from .properties import selected, settings_of
@@ -175,8 +175,7 @@ class SGR_OT_envelope_remove(_OnEnvelope, bpy.types.Operator):
         """Called by Blender."""
         settings = settings_of(context.scene)
         remove_curve(context.scene, settings.envelopes[settings.envelope_index].name)
-        settings.envelopes.remove(settings.envelope_index)
-        settings.envelope_index = max(0, min(settings.envelope_index, len(settings.envelopes) - 1))
+        remove_entry(settings, "envelopes", settings.envelope_index)
         return {"FINISHED"}
 
 
@@ -194,7 +193,7 @@ class SGR_OT_envelope_move(_OnEnvelope, bpy.types.Operator):
         to = settings.envelope_index + self.step
         if not 0 <= to < len(settings.envelopes):
             return {"CANCELLED"}
-        settings.envelopes.move(settings.envelope_index, to)
+        move_entry(settings, "envelopes", settings.envelope_index, to)
         settings.envelope_index = to
         return {"FINISHED"}
 

@@ -223,3 +223,20 @@ def notice() -> Callable[[bpy.types.Scene], str]:
         return "" if shown is None else shown.text
 
     return read
+
+
+@pytest.fixture
+def own_compositor() -> Callable[[bpy.types.Scene], tuple[bpy.types.NodeTree, bpy.types.Node]]:
+    """Gives a scene an empty compositor, as an artist begins one on any Blender: the tree, and its output."""
+
+    def build(scene: bpy.types.Scene) -> tuple[bpy.types.NodeTree, bpy.types.Node]:
+        if hasattr(scene, "compositing_node_group"):
+            tree = bpy.data.node_groups.new("Mine", "CompositorNodeTree")
+            tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
+            scene.compositing_node_group = tree
+            return tree, tree.nodes.new("NodeGroupOutput")
+        scene.use_nodes = True
+        scene.node_tree.nodes.clear()
+        return scene.node_tree, scene.node_tree.nodes.new("CompositorNodeComposite")
+
+    return build

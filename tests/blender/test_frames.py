@@ -8,6 +8,7 @@ import bpy
 import numpy as np
 import pytest
 
+from stylegan_reactive.blender.compositor import tree_of
 from stylegan_reactive.blender.picture import picture_at, request_at, source_of
 from stylegan_reactive.blender.properties import settings_of
 from stylegan_reactive.blender.session import session
@@ -103,7 +104,7 @@ def test_a_render_layers_node_beside_the_picture_changes_nothing(film: bpy.types
     film.cycles.samples = 1
     film.collection.objects.link(camera := bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera")))
     film.camera = camera
-    tree = film.compositing_node_group if hasattr(film, "compositing_node_group") else film.node_tree
+    tree = tree_of(film)
     layers = tree.nodes.new("CompositorNodeRLayers")
     over = tree.nodes.new("CompositorNodeAlphaOver")
     fit = tree.nodes["StyleGAN Reactive Fit"]

@@ -8,13 +8,9 @@ import bpy
 import numpy as np
 import pytest
 
+from stylegan_reactive.blender.compositor import tree_of
 from stylegan_reactive.blender.curves import SceneCurves, property_path
 from stylegan_reactive.blender.properties import settings_of
-
-
-def tree_of(scene: bpy.types.Scene) -> bpy.types.NodeTree:
-    """The scene's compositor, on any Blender."""
-    return scene.compositing_node_group if hasattr(scene, "compositing_node_group") else scene.node_tree
 
 
 def test_one_button_prepares_picture_sound_range_and_file(film: bpy.types.Scene) -> None:
@@ -51,17 +47,10 @@ def test_song_may_be_exchanged_and_its_strip_stays_where_it_was_put(film: bpy.ty
     assert strips[0].frame_start == film.frame_start == 25
 
 
-def test_compositor_that_the_artist_built_is_kept(scene: bpy.types.Scene, beat: Path, notice: Callable) -> None:
-    if hasattr(scene, "compositing_node_group"):
-        tree = bpy.data.node_groups.new("Mine", "CompositorNodeTree")
-        tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
-        scene.compositing_node_group = tree
-        output = tree.nodes.new("NodeGroupOutput")
-    else:
-        scene.use_nodes = True
-        tree = scene.node_tree
-        tree.nodes.clear()
-        output = tree.nodes.new("CompositorNodeComposite")
+def test_compositor_that_the_artist_built_is_kept(
+    scene: bpy.types.Scene, beat: Path, notice: Callable, own_compositor: Callable
+) -> None:
+    tree, output = own_compositor(scene)
     mine = tree.nodes.new("CompositorNodeBlur")
     link = tree.links.new(mine.outputs[0], output.inputs[0])
     settings_of(scene).song = str(beat)

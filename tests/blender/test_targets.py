@@ -7,6 +7,7 @@ import bpy
 import numpy as np
 import pytest
 
+from stylegan_reactive.blender.compositor import tree_of
 from stylegan_reactive.blender.picture import picture_at
 from stylegan_reactive.blender.properties import settings_of
 from stylegan_reactive.blender.session import session
@@ -63,10 +64,6 @@ def square(scene: bpy.types.Scene, size: float = 2.0, *, uv: bool = True, colour
 def place(where: str, **options: object) -> None:
     """Press the button."""
     assert bpy.ops.stylegan_reactive.place(where=where, **options) == {"FINISHED"}
-
-
-def tree_of(scene: bpy.types.Scene) -> bpy.types.NodeTree:
-    return scene.compositing_node_group if hasattr(scene, "compositing_node_group") else scene.node_tree
 
 
 def output_of(scene: bpy.types.Scene) -> bpy.types.Node:
@@ -205,19 +202,10 @@ def test_image_strip_shows_the_saved_frames(stage: bpy.types.Scene, render: Call
         np.testing.assert_allclose(pixels.astype(int), expected[frame].astype(int), atol=1)
 
 
-def artists_nodes(scene: bpy.types.Scene) -> tuple[bpy.types.Node, bpy.types.Node]:
+def artists_nodes(scene: bpy.types.Scene, own_compositor: Callable) -> tuple[bpy.types.Node, bpy.types.Node]:
     """A compositor as an artist builds it: the 3D scene, darkened, into the output."""
     bpy.ops.stylegan_reactive.unplace()
-    if hasattr(scene, "compositing_node_group"):
-        tree = bpy.data.node_groups.new("Mine", "CompositorNodeTree")
-        tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
-        scene.compositing_node_group = tree
-        output = tree.nodes.new("NodeGroupOutput")
-    else:
-        scene.use_nodes = True
-        tree = scene.node_tree
-        tree.nodes.clear()
-        output = tree.nodes.new("CompositorNodeComposite")
+    tree, output = own_compositor(scene)
     layers, mine = tree.nodes.new("CompositorNodeRLayers"), tree.nodes.new("CompositorNodeFlip")
     tree.links.new(layers.outputs["Image"], mine.inputs["Image"])
     tree.links.new(mine.outputs["Image"], output.inputs[0])
@@ -225,8 +213,10 @@ def artists_nodes(scene: bpy.types.Scene) -> tuple[bpy.types.Node, bpy.types.Nod
 
 
 @pytest.mark.parametrize("where", ["BEHIND", "OVER", "MASK"])
-def test_artists_compositor_is_joined_and_comes_back(stage: bpy.types.Scene, where: str) -> None:
-    mine, output = artists_nodes(stage)
+def test_artists_compositor_is_joined_and_comes_back(
+    stage: bpy.types.Scene, where: str, own_compositor: Callable
+) -> None:
+    mine, output = artists_nodes(stage, own_compositor)
     place(where)
     assert mine.outputs[0].links[0].to_node.name.startswith("StyleGAN Reactive")
     assert output.inputs[0].links[0].from_node.name.startswith("StyleGAN Reactive")
@@ -236,8 +226,10 @@ def test_artists_compositor_is_joined_and_comes_back(stage: bpy.types.Scene, whe
     assert not [node for node in tree_of(stage).nodes if node.name.startswith("StyleGAN Reactive")]
 
 
-def test_full_frame_leaves_the_artists_compositor_and_says_so(stage: bpy.types.Scene, notice: Callable) -> None:
-    mine, output = artists_nodes(stage)
+def test_full_frame_leaves_the_artists_compositor_and_says_so(
+    stage: bpy.types.Scene, notice: Callable, own_compositor: Callable
+) -> None:
+    mine, output = artists_nodes(stage, own_compositor)
     place("FULL")
     assert output.inputs[0].links[0].from_node == mine
     assert "compositor was kept" in notice(stage)
@@ -279,7 +271,7 @@ def test_scene_without_a_picture_says_what_comes_first(scene: bpy.types.Scene, n
     assert session.notice(scene).is_error
 
 
-def test_two_generators_in_one_picture(stage: bpy.types.Scene, render: Callable) -> None:
+def test_two_generators_in_one_picture(stage: bpy.types.Scene, render: Callable, own_compositor: Callable) -> None:
     first_image = settings_of(stage).image
     bpy.ops.scene.new(type="FULL_COPY")
     second = bpy.context.scene
@@ -293,16 +285,7 @@ def test_two_generators_in_one_picture(stage: bpy.types.Scene, render: Callable)
         setattr(outer.render, name, getattr(stage.render, name))
     outer.view_settings.view_transform = "Standard"
     bpy.context.window.scene = outer
-    if hasattr(outer, "compositing_node_group"):
-        tree = bpy.data.node_groups.new("Outer", "CompositorNodeTree")
-        tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
-        outer.compositing_node_group = tree
-        output = tree.nodes.new("NodeGroupOutput")
-    else:
-        outer.use_nodes = True
-        tree = outer.node_tree
-        tree.nodes.clear()
-        output = tree.nodes.new("CompositorNodeComposite")
+    tree, output = own_compositor(outer)
     over = tree.nodes.new("CompositorNodeAlphaOver")
     sockets = [socket for socket in over.inputs if socket.type == "RGBA"]
     for socket, image in zip(sockets, (first_image, settings.image), strict=True):
