@@ -87,10 +87,12 @@ bench-generator: setup  ## time StyleGAN2 from 64 to 1024 px beside a textbook v
 extension: setup  ## build the zip for Blender in build/ and validate it
 	@$(PYTHON_IN_VENV) tools/build_extension.py
 
-assets: setup  ## make the built-in song and the built-in generator again
+NETWORK_SCRIPTS := tools/make_generator.py
+
+assets: setup  ## make the built-in song and the built-in networks again
 	@$(PYTHON_IN_VENV) tools/make_song.py
-	@if [ -x $(ENGINE_PYTHON) ]; then $(ENGINE_PYTHON) tools/make_generator.py; \
-		else $(PYTHON_IN_VENV) tools/make_generator.py; fi
+	@python=$(PYTHON_IN_VENV); if [ -x $(ENGINE_PYTHON) ]; then python=$(ENGINE_PYTHON); fi; \
+		for file in $(NETWORK_SCRIPTS); do "$$python" $$file || exit 1; done
 
 clean:  ## delete .venv, .venv-engine, .venv-blender, build/, examples/out/ and all caches
 	@rm -rf .venv .venv-engine .venv-blender build examples/out .pytest_cache .mypy_cache .ruff_cache

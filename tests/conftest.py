@@ -19,6 +19,8 @@ from typing import Protocol
 
 import pytest
 
+from stylegan_reactive.builtin_networks import find_builtin
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 ENGINE_PYTHON = REPOSITORY / ".venv-engine" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 HAS_TORCH = importlib.util.find_spec("torch") is not None
@@ -83,8 +85,11 @@ def builtin_song() -> Path:
 
 @pytest.fixture(scope="session")
 def builtin_generator() -> Path:
-    """The network that comes with the extension."""
-    return one_file(REPOSITORY / "stylegan_reactive" / "assets", "*.safetensors")
+    """The network that is taken where none is chosen."""
+    network = find_builtin("")
+    assert network is not None
+    assert network.path.is_file()
+    return network.path
 
 
 def one_file(folder: Path, *patterns: str) -> Path:

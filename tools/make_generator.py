@@ -5,7 +5,7 @@ Nobody's pictures are in it. A formula for folded silk is put into the layers wi
 from the coarse latents, folded over and over with offsets from the medium ones, give a height; three hues that depend
 on the fine latents are painted over it, and a light from the upper left falls on it. All chance comes from `SEED`.
 
-    python tools/make_generator.py                   writes stylegan_reactive/assets/generator.safetensors
+    python tools/make_generator.py                   writes stylegan_reactive/assets/silk.safetensors
     python tools/make_generator.py --sheet some.png  also draws the pictures of 24 seeds
 """
 
@@ -275,7 +275,7 @@ def draw_sheet(generator: StyleGAN2, path: Path, columns: int = 6, rows: int = 4
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--output", type=Path, default=builtin_checkpoint(), help="where the generator is written")
+    parser.add_argument("--output", type=Path, default=builtin_checkpoint("silk"), help="the file to write")
     parser.add_argument("--sheet", type=Path, help="where pictures of 24 seeds are drawn, as PNG")
     arguments = parser.parse_args()
     generator = make_generator()

@@ -3,9 +3,11 @@
 
 import bpy
 
+from ..builtin_networks import is_builtin
 from . import layer_panels
 from .envelope_panels import SGR_PT_envelopes, SGR_UL_envelopes
 from .manual import draw_help
+from .network_menu import draw_network
 from .next_step import next_step
 from .palette_panels import SGR_PT_palette
 from .panel_parts import draw_notice, draw_text
@@ -47,8 +49,8 @@ class SGR_PT_film:
 
         column = layout.column(align=True)
         column.label(text="2. Network", icon="NODETREE")
-        column.prop(settings, "checkpoint", text="", placeholder="Built-in")
-        if settings.checkpoint:
+        draw_network(column, settings)
+        if settings.checkpoint and not is_builtin(settings.checkpoint):
             column.prop(settings, "label")
 
         column = layout.column(align=True)

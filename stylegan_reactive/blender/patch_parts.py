@@ -13,10 +13,10 @@ import bpy
 import numpy as np
 from bpy.props import BoolProperty, FloatProperty, StringProperty
 
+from ..builtin_networks import BUILTIN, is_builtin
 from ..errors import PatchError
 from .keying import FIXED
 
-BUILTIN = "builtin"
 LARGEST = 1000.0
 NO_LIMIT = 1e9
 LARGEST_SEED = 2**31 - 1
@@ -84,9 +84,11 @@ def absolute_file(part: Any, path: str) -> str:
 
 
 def checkpoint_of(scene: bpy.types.Scene) -> str:
-    """The network of a scene as the patch names it: ``builtin`` or an absolute path."""
+    """The network of a scene as the patch names it: a built-in one by its name, any other by its absolute path."""
     path = scene.stylegan_reactive.checkpoint
-    return bpy.path.abspath(path, library=scene.library) if path else BUILTIN
+    if not path or is_builtin(path):
+        return path or BUILTIN
+    return bpy.path.abspath(path, library=scene.library)
 
 
 # Signals

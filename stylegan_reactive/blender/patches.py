@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 import bpy
 
+from ..builtin_networks import BUILTIN
 from ..errors import PatchError
 from .bend_properties import operations
-from .patch_parts import BUILTIN, checkpoint_of, decimal
+from .patch_parts import checkpoint_of, decimal
 from .properties import INDEX_OF, SGR_Settings, settings_of
 
 PACKAGE = Path(__file__).resolve().parent.parent

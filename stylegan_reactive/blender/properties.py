@@ -45,7 +45,7 @@ class SGR_Settings(bpy.types.PropertyGroup):
         name="Network",
         subtype="FILE_PATH",
         options=FILE,
-        description="The StyleGAN to make pictures with; empty: the built-in one",
+        description="The StyleGAN to make pictures with: a file, or the name of a built-in one. Empty: a built-in one",
     )
     size: IntVectorProperty(
         name="Picture Size",

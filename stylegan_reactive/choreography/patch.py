@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, ClassVar
 
+from ..builtin_networks import BUILTIN, find_builtin, is_builtin, known_builtins
 from ..errors import PatchError
 from . import checks
 from .migration import ALL_LAYERS, migrated, oldest
@@ -241,8 +242,11 @@ Layer = LatentLayer | NoiseLayer | BendLayer | RewriteLayer
 def _checkpoint(value: object, path: str) -> str:
     name = checks.text(value, path, longest=4096)
     # A patch may have been saved on another system: both kinds of absolute path are known everywhere.
-    if name != "builtin" and not (PurePosixPath(name).is_absolute() or PureWindowsPath(name).is_absolute()):
-        raise checks.refuse(path, value, '"builtin" or the absolute path of a network file')
+    if is_builtin(name):
+        if find_builtin(name) is None:
+            raise checks.refuse(path, value, f"one of the built-in networks: {known_builtins()}")
+    elif not (PurePosixPath(name).is_absolute() or PureWindowsPath(name).is_absolute()):
+        raise checks.refuse(path, value, f'"{BUILTIN}", {known_builtins()} or the absolute path of a network file')
     return name
 
 
@@ -257,7 +261,8 @@ class Patch:
     Parameters
     ----------
     checkpoint
-        ``"builtin"`` or the absolute path of a network file.
+        ``"builtin"``, the name of one of the built-in networks, such as ``"builtin:silk"``, or the absolute path of a
+        network file.
     label
         Number of the class, from 0, for a network with classes; others ignore it.
     truncation
@@ -275,7 +280,7 @@ class Patch:
     True
     """
 
-    checkpoint: str = declared(Fixed(_checkpoint), "builtin")
+    checkpoint: str = declared(Fixed(_checkpoint), BUILTIN)
     label: int = whole(0, low=0, high=65535)
     truncation: Signal = signal(1.0, low=-2.0, high=2.0)
     truncation_cutoff: Signal = signal(float(ALL_LAYERS), low=0.0, high=float(ALL_LAYERS))

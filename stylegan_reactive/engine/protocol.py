@@ -36,6 +36,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .. import errors
+from ..builtin_networks import is_builtin
 
 if TYPE_CHECKING:
     import numpy as np  # imported where it is used: the engine can answer the hello on a Python that has nothing
@@ -292,7 +293,7 @@ def stamp(path: str) -> tuple[str, int, int, int]:
 
 def patch_key(patch: Mapping[str, Any]) -> str:
     """The name of a patch on the pipe: equal patches, whose files are as they were, are sent once."""
-    files = sorted(stamp(path) for path in set(files_of(patch)) - {"", "builtin"})
+    files = sorted(stamp(path) for path in set(files_of(patch)) if path and not is_builtin(path))
     canonical = json.dumps([dict(patch), files], sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.blake2b(canonical.encode(), digest_size=16).hexdigest()
 

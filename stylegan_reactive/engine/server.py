@@ -17,6 +17,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from ..builtin_networks import BUILTIN, find_builtin, is_builtin
 from ..errors import EngineError, ReactiveError
 from . import machine, protocol
 from .lanes import Lane
@@ -106,7 +107,7 @@ class Server:
 
     def network(self, checkpoint: str) -> "Network":
         """The network of a file, loaded where it is not there or was replaced."""
-        from ..generator import builtin_checkpoint, load_generator, prepare
+        from ..generator import load_generator, prepare
         from .painting import Network
 
         def load() -> Network:
@@ -114,7 +115,8 @@ class Server:
             prepare(generator)
             return Network(generator, key)
 
-        path = str(builtin_checkpoint()) if checkpoint == "builtin" else checkpoint
+        builtin = find_builtin(checkpoint) if is_builtin(checkpoint) else None
+        path = str(builtin.path) if builtin is not None else checkpoint
         key = stamp(path)
         for other, _ in self.networks.items():  # the same file as it was before: nobody can ask for that any more
             if other[0] == path and other != key:
@@ -310,7 +312,7 @@ class Server:
         speed = 0.0
         if message["seconds"]:
             progress(0.0, "Loading the network")
-            generator = self.network("builtin").generator
+            generator = self.network(BUILTIN).generator
             ws = generator.w_avg.expand(1, generator.num_ws, -1)
             with torch.inference_mode():
                 generator.synthesis(ws)  # the first one prepares

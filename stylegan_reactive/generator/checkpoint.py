@@ -23,6 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from ..builtin_networks import BUILTIN, DEFAULT, find_builtin, known_builtins
 from ..errors import CheckpointError
 from .architectures import ARCHITECTURES, build, config_from_json, config_to_json
 from .base import Generator
@@ -54,9 +55,18 @@ OTHER_KINDS = (
 )
 
 
-def builtin_checkpoint() -> Path:
-    """The generator that comes with the extension (made by ``tools/make_generator.py``)."""
-    return Path(__file__).resolve().parent.parent / "assets" / "generator.safetensors"
+def builtin_checkpoint(name: str = DEFAULT) -> Path:
+    """The file of a generator that comes with the extension, such as ``"silk"`` (made by the scripts in ``tools/``).
+
+    Raises
+    ------
+    CheckpointError
+        If there is none of this name.
+    """
+    network = find_builtin(f"{BUILTIN}:{name}")
+    if network is None:
+        raise CheckpointError(f'There is no built-in network "{name}". Choose one of {known_builtins()}.')
+    return network.path
 
 
 def load_generator(

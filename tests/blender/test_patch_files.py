@@ -42,6 +42,25 @@ def test_network_comes_with_the_patch_only_when_it_is_asked_for(scene: bpy.types
     assert (settings.checkpoint, settings.label) == (str(tmp_path / "mine.pkl"), 4)
 
 
+def test_builtin_network_is_kept_by_name_so_that_every_machine_finds_it(scene: bpy.types.Scene, tmp_path: Path) -> None:
+    settings = settings_of(scene)
+    ops.use_builtin_network(network="silk")
+    ops.save_patch(filepath=str(tmp_path / "mine.json"))
+    saved = (tmp_path / "mine.json").read_text(encoding="utf-8")
+    assert json.loads(saved)["checkpoint"] == settings.checkpoint == "builtin:silk"
+    settings.checkpoint = ""
+    ops.load_patch(filepath=str(tmp_path / "mine.json"), network=True)
+    assert settings.checkpoint == "builtin:silk"
+
+
+def test_builtin_network_that_is_not_there_is_told_which_there_are(scene: bpy.types.Scene, notice: Callable) -> None:
+    settings_of(scene).checkpoint = "builtin:velvet"
+    with pytest.raises(RuntimeError):
+        ops.show_frame()
+    assert "builtin:velvet" in notice(scene)
+    assert "builtin:silk" in notice(scene)
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

@@ -124,6 +124,8 @@ def test_any_changed_number_changes_the_content_hash() -> None:
         ("version", True, "true"),
         ("checkpoint", "networks/mine.safetensors", "networks/mine"),
         ("checkpoint", 7, "the number 7"),
+        ("checkpoint", "builtin:velvet", "builtin:silk"),
+        ("checkpoint", "built", "builtin:silk"),
         ("truncation", "0.9", 'the text "0.9"'),
         ("truncation", True, "true"),
         ("truncation", None, "null"),

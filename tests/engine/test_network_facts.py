@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from stylegan_reactive.builtin_networks import BUILTIN_NETWORKS, DEFAULT
 from stylegan_reactive.choreography import load_preset, preset_names
 from stylegan_reactive.engine.client import Engine, FrameRequest
 from stylegan_reactive.errors import PatchError
@@ -35,6 +36,14 @@ def test_scales_of_the_builtin_network_reach_each_of_its_layers_once(engine: Eng
     assert reached == list(range(facts.num_ws))
     assert facts.scales[0][0] == "4 px"
     assert facts.scales[-1][0] == "512 px"
+
+
+def test_a_builtin_network_is_found_by_its_name_and_an_unknown_name_is_told_what_there_is(engine: Engine) -> None:
+    by_name = {network.name: engine.thumbnails(network.checkpoint, 0, [1], 32) for network in BUILTIN_NETWORKS}
+    np.testing.assert_array_equal(engine.thumbnails("builtin", 0, [1], 32), by_name[DEFAULT])
+    assert len({pictures.tobytes() for pictures in by_name.values()}) == len(BUILTIN_NETWORKS)
+    with pytest.raises(PatchError, match=r"velvet.*builtin:silk"):
+        engine.check_patch({"version": 2, "checkpoint": "builtin:velvet"})
 
 
 def test_a_patch_read_from_text_is_complete_and_of_today(engine: Engine) -> None:

@@ -18,7 +18,7 @@ NAME = "stylegan_reactive"
 
 @dataclass(frozen=True)
 class Rule:
-    """What the files that fit a pattern may import beside the standard library, their own room and the errors."""
+    """What the files that fit a pattern may import beside the standard library, their own room and what all share."""
 
     pattern: str
     packages: set[str] = field(default_factory=set)
@@ -31,13 +31,14 @@ class Rule:
 
 BLENDER = {"bpy", "bpy_extras", "mathutils", "gpu", "gpu_extras", "aud"}
 SOUND = {"numpy", "scipy", "librosa", "soundfile", "soxr", "numba"}
+SHARED = ("errors", "builtin_networks")  # modules beside the rooms, which any of them may import
 # The side of the engine that Blender's process loads, and the side that holds torch.
 ENGINE_FRONT = ("engine", "engine.client", "engine.frames", "engine.process", "engine.protocol")
 
 # The first rule whose pattern fits a file is the one that counts.
 RULES = (
     Rule("__init__.py", lazy={"bpy", "blender"}),
-    Rule("errors.py"),
+    *(Rule(f"{module}.py") for module in SHARED),
     Rule("audio/sound_file.py", packages={"numpy", "soundfile"}, lazy={"av"}),
     Rule("audio/analysis.py", packages={"numpy"}, lazy={"threadpoolctl"}),
     Rule("audio/neural_models.py", packages=SOUND, lazy={"torch", "torchaudio", "safetensors", "demucs", "openunmix"}),
@@ -125,7 +126,7 @@ def is_allowed(one: Import) -> bool:
     if is_own:
         return any(fnmatch(one.target, pattern) for pattern in rule.own_room)
     types = rule.types if one.for_types else set()
-    return fits(one.target, {"errors"} | rule.rooms | types | lazily)
+    return fits(one.target, {*SHARED} | rule.rooms | types | lazily)
 
 
 def wrong_arrows(package: Path) -> list[str]:
@@ -179,6 +180,7 @@ def test_a_planted_wrong_import_is_found(tmp_path: Path, file: str, line: str) -
     [
         ("blender/panel.py", "import bpy, numpy as np\nfrom pathlib import Path\nfrom ..engine.client import Engine"),
         ("blender/panel.py", "from . import other\nfrom ..errors import ReactiveError"),
+        ("generator/style.py", "from ..builtin_networks import DEFAULT"),
         ("choreography/mix.py", "if TYPE_CHECKING:\n    from ..generator import Generator"),
         ("engine/server.py", "import torch\nfrom ..audio import analyse\nfrom .protocol import Hello"),
         ("__init__.py", "def register():\n    import bpy\n    from . import blender"),
@@ -193,7 +195,7 @@ def plant(folder: Path, file: str, text: str) -> Path:
     """Make a package with all rooms in which one file holds the text."""
     package = folder / NAME
     rooms = ("audio", "generator", "choreography", "engine", "blender")
-    empty = ["__init__.py", "errors.py", *(f"{room}/__init__.py" for room in rooms)]
+    empty = ["__init__.py", *(f"{module}.py" for module in SHARED), *(f"{room}/__init__.py" for room in rooms)]
     empty += ["engine/server.py", "engine/client.py", "engine/protocol.py", "choreography/patch.py", "blender/other.py"]
     for name in empty:
         (package / name).parent.mkdir(parents=True, exist_ok=True)
