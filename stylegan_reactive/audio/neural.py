@@ -34,6 +34,7 @@ OVERLAP = 0.25
 """Share of a segment that the next one hears too (Demucs' own default)."""
 
 MANIFEST = "stems.json"
+STEM_NAME = re.compile(r"[\w-]{1,64}")  # what `_separate_into` makes of any name: no path
 PARTIAL = ".partial-"
 FORGOTTEN = 24 * 3600
 """Seconds after which what a crash has left half done is deleted."""
@@ -129,17 +130,21 @@ def _key(song: Path, model: str, weights: str) -> str:
 
 
 def _whole(home: Path) -> dict[str, Path]:
-    """The stems in a folder, none where one of them is missing or is no longer what was written."""
+    """The stems in a folder, none where one of them is missing or is no longer what was written, or lies elsewhere."""
+    if any(path.is_symlink() for path in (home, *(home.iterdir() if home.is_dir() else ()))):
+        return {}
     try:
         manifest = json.loads((home / MANIFEST).read_text(encoding="utf-8"))
         stems = {}
         for name, digest in manifest.items():
+            if not STEM_NAME.fullmatch(name):
+                return {}
             with (home / f"{name}.flac").open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != digest:
                     return {}
             stems[name] = home / f"{name}.flac"
         return stems
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return {}
 
 

@@ -105,7 +105,7 @@ class Engine:
             answer = greeting.result(HELLO_SECONDS)
             if not isinstance(answer, dict) or answer.get("protocol") != protocol.PROTOCOL:
                 raise EngineError("The engine belongs to another version of the add-on. Restart Blender.")
-            return protocol.Hello(**answer)
+            return protocol.understood(lambda: protocol.Hello(**answer))
         except BaseException:
             with self._lock:
                 if self._process is process:
@@ -197,7 +197,8 @@ class Engine:
 
     def song(self, song: str) -> dict[str, float]:
         """A song's ``duration`` in seconds, ``sample_rate`` and ``channels``; raises `SongError`."""
-        return dict(self._call("song", None, song=song))
+        found = self._call("song", None, song=song)
+        return protocol.understood(lambda: {str(name): float(value) for name, value in found.items()})
 
     def analyse(
         self,
@@ -252,19 +253,7 @@ class Engine:
             form=None if form is None else dict(form),
             stems=stems if stems is None or isinstance(stems, str) else dict(stems),
         )
-        return protocol.Analysed(
-            envelopes={name: protocol.unpack(text) for name, text in result["envelopes"].items()},
-            frames=int(result["frames"]),
-            duration=float(result["duration"]),
-            tempo=float(result["tempo"]),
-            beats=np.array(result["beats"], np.float64),
-            downbeats=np.array(result["downbeats"], np.float64),
-            beats_per_bar=int(result["beats_per_bar"]),
-            beat_confidence=float(result["beat_confidence"]),
-            bar_confidence=float(result["bar_confidence"]),
-            sections=tuple((float(start), float(end), str(label)) for start, end, label in result["sections"]),
-            loudness=None if result["loudness"] is None else float(result["loudness"]),
-        )
+        return protocol.understood(lambda: protocol.Analysed.of(result))
 
     def separate(
         self, song: str, folder: str, *, model: str = "htdemucs", weights: str | None = None, online: bool = False
@@ -309,11 +298,13 @@ class Engine:
             What is wrong with the patch, the network, or a file that it names.
         """
         key = protocol.patch_key(patch)
-        return protocol.NetworkFacts.of(self._call("patch", progress, key=key, patch=dict(patch)))
+        found = self._call("patch", progress, key=key, patch=dict(patch))
+        return protocol.understood(lambda: protocol.NetworkFacts.of(found))
 
     def read_patch(self, text: str) -> dict[str, Any]:
         """The text of a patch as plain data of today's version; raises `PatchError` with the line of what is wrong."""
-        return dict(self._call("read_patch", None, text=text)["patch"])
+        found = self._call("read_patch", None, text=text)
+        return protocol.understood(lambda: dict(found["patch"]))
 
     def thumbnails(
         self,
@@ -346,12 +337,14 @@ class Engine:
             tell(start / len(latents), "Painting thumbnails")
             some = list(latents[start : start + THUMBNAILS])
             found = self._call("thumbnails", None, checkpoint=checkpoint, label=label, latents=some, size=int(size))
-            pictures.append(np.frombuffer(protocol.unpack_bytes(found["pictures"]), np.uint8))
-        return np.concatenate([np.zeros(0, np.uint8), *pictures]).reshape(len(latents), size, size, 4)
+            shape = (len(some), size, size, 4)
+            pictures.append(protocol.understood(lambda found=found, shape=shape: _pictures(found["pictures"], shape)))  # type: ignore[misc]
+        return np.concatenate([np.zeros((0, size, size, 4), np.uint8), *pictures])
 
     def count_latents(self, checkpoint: str, file: str, space: str) -> int:
         """How many latents a file holds that a network can show; raises `CheckpointError` where they do not fit."""
-        return int(self._call("latents", None, checkpoint=checkpoint, file=file, space=space)["count"])
+        found = self._call("latents", None, checkpoint=checkpoint, file=file, space=space)
+        return protocol.understood(lambda: int(found["count"]))
 
     def unload(self) -> None:
         """Let go of networks and caches, so that their memory is free for others; they come back when needed."""
@@ -360,7 +353,8 @@ class Engine:
 
     def report(self, seconds: float = 2.0, progress: Progress | None = None) -> protocol.Report:
         """What the engine is and holds, and how fast it paints; `seconds` of a test, 0 for none."""
-        return protocol.Report.of(self._call("report", progress, seconds=seconds))
+        found = self._call("report", progress, seconds=seconds)
+        return protocol.understood(lambda: protocol.Report.of(found))
 
     def ask(self, request: FrameRequest) -> Asked:
         """Begin to make a picture, for previews. Returns at once, whatever the engine does, and never raises.
@@ -511,3 +505,8 @@ class Engine:
             while not order.done() and time.monotonic() < end:
                 order.wait(max(0.0, end - time.monotonic()))
         return all(order.done() for order in orders)
+
+
+def _pictures(text: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Pictures from an answer."""
+    return np.frombuffer(protocol.unpack_bytes(text), np.uint8).reshape(shape)

@@ -10,9 +10,10 @@ from importlib import metadata
 from importlib.util import find_spec
 from multiprocessing import resource_tracker, shared_memory
 from types import FunctionType, ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import EngineError
+from .protocol import LARGEST_SIDE, SHARED_MEMORY
 
 if TYPE_CHECKING:
     import torch
@@ -65,8 +66,17 @@ def choose_device(wanted: str) -> tuple["torch.device", str]:
             f"The engine found no device of the kind {wanted!r} on this machine. "
             "Choose Automatic or CPU in the preferences of this add-on."
         )
-    names = {"cuda": lambda: torch.cuda.get_device_name(), "mps": lambda: "Apple GPU", "cpu": platform.processor}
+    names = {"cuda": lambda: torch.cuda.get_device_name(), "mps": lambda: "Apple GPU", "cpu": platform.machine}
     return torch.device(kind), names[kind]() or kind.upper()
+
+
+def checked_size(size: Any) -> tuple[int, int]:
+    """Width and height of a picture, as a request has them; raises `EngineError` where they are none."""
+    if isinstance(size, list) and len(size) == 2 and all(type(side) is int for side in size):
+        width, height = size
+        if 1 <= width <= LARGEST_SIDE and 1 <= height <= LARGEST_SIDE:
+            return width, height
+    raise EngineError(f"A picture of {str(size)[:60]} pixels cannot be made. Choose 1 to {LARGEST_SIDE} on each side.")
 
 
 def attach(name: str) -> shared_memory.SharedMemory:
@@ -74,7 +84,21 @@ def attach(name: str) -> shared_memory.SharedMemory:
 
     Before Python 3.13 attaching also registers the block with this process's resource tracker, which would remove it
     from under Blender when the engine stops (CPython issue 82300).
+
+    Raises
+    ------
+    EngineError
+        It is not there, or not a name that Python gives: nothing else on this machine is written to.
     """
+    if not isinstance(name, str) or not SHARED_MEMORY.fullmatch(name):
+        raise EngineError(f"{str(name)[:60]!r} is no shared memory of Blender's.")
+    try:
+        return _attached(name)
+    except (OSError, ValueError) as fault:
+        raise EngineError(f"The shared memory {name} cannot be opened ({fault}). Try again.") from fault
+
+
+def _attached(name: str) -> shared_memory.SharedMemory:
     if sys.version_info >= (3, 13):
         return shared_memory.SharedMemory(name=name, track=False)
     register = resource_tracker.register

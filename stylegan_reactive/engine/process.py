@@ -12,10 +12,11 @@ import queue
 import subprocess
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..errors import EngineError, PatchError, ReactiveError
 from . import protocol
+from .environment import needed
 
 MAIN = Path(__file__).with_name("__main__.py")
 
@@ -68,6 +69,24 @@ class Pending:
         self._done.set()
 
 
+def _fresh(log: Path) -> BinaryIO:
+    """An empty file for the log, which is readable by the artist alone; raises `EngineError` where there can be none.
+
+    Its name is easy to guess and its folder may be everybody's, so a link that somebody put there is not followed.
+    """
+
+    def opener(path: str, flags: int) -> int:
+        return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
+
+    try:
+        return open(log, "wb", opener=opener)
+    except OSError as fault:
+        raise EngineError(
+            f"The engine's log {log} cannot be written ({fault.strerror or fault}). Delete what is in its place, or "
+            "choose another folder for temporary files in Blender's preferences."
+        ) from fault
+
+
 class Process:
     """One life of the child process: its pipe, the thread that reads it, and what is still unanswered."""
 
@@ -79,14 +98,15 @@ class Process:
         self._lock = threading.RLock()
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._over = False
-        self._errors = log.open("wb")
+        self._errors = _fresh(log)
         try:
             self._child = subprocess.Popen(
                 [python, "-I", str(MAIN)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
-                env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ},  # threads of torch that wait leave Blender their core
+                # Threads of torch that wait leave Blender their core.
+                env={"OMP_WAIT_POLICY": "PASSIVE", **needed(os.environ)},
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),  # Windows would open a console
             )
         except OSError as fault:
@@ -148,7 +168,8 @@ class Process:
 
     def _read(self) -> None:
         assert self._child.stdout is not None
-        with contextlib.suppress(OSError, ValueError):
+        # Whatever is wrong with a line: it is the end of a conversation, and nobody may wait for more of it.
+        with contextlib.suppress(OSError, ValueError, TypeError, MemoryError, OverflowError):
             while line := self._child.stdout.readline(protocol.LONGEST_LINE):
                 self._dispatch(protocol.decode(line))
         self._child.stdout.close()

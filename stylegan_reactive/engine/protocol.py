@@ -31,9 +31,10 @@ import base64
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from .. import errors
 from ..builtin_networks import is_builtin
@@ -45,6 +46,9 @@ PROTOCOL = 2
 KEPT_PATCHES = 8  # the engine keeps those used last; the client sends another one again when it hears `PatchLost`
 LARGEST_SIDE = 16384  # pixels of a picture
 LONGEST_LINE = 256 * 1024 * 1024  # bytes; a line beyond this is a fault, not a message
+MOST_VALUES = 4 << 20  # in one line; its bulk is base64, and lists of millions would take many times its length
+SHARED_MEMORY = re.compile(r"(psm|wnsm)_[0-9a-f]{4,32}")
+"""Names that Python gives to shared memory: no path, and nothing that another program would have made."""
 
 FITS = ("canvas", "crop", "contain", "stretch")
 """How a picture of the network's own shape comes into a size of another shape: the network itself paints that shape;
@@ -54,6 +58,7 @@ QUALITIES = (1.0, 0.5, 0.25)
 """1 is the picture; less is a preview of it in the size asked for, with that share of the network's resolution."""
 
 Message = dict[str, Any]
+Answer = TypeVar("Answer")
 
 
 class PatchLost(errors.PatchError):
@@ -231,6 +236,25 @@ class Analysed:
     sections: tuple[tuple[float, float, str], ...]
     loudness: float | None
 
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> "Analysed":
+        """From the plain data of an answer."""
+        import numpy as np
+
+        return cls(
+            envelopes={str(name): unpack(text) for name, text in fields["envelopes"].items()},
+            frames=int(fields["frames"]),
+            duration=float(fields["duration"]),
+            tempo=float(fields["tempo"]),
+            beats=np.array(fields["beats"], np.float64),
+            downbeats=np.array(fields["downbeats"], np.float64),
+            beats_per_bar=int(fields["beats_per_bar"]),
+            beat_confidence=float(fields["beat_confidence"]),
+            bar_confidence=float(fields["bar_confidence"]),
+            sections=tuple((float(start), float(end), str(label)) for start, end, label in fields["sections"]),
+            loudness=None if fields["loudness"] is None else float(fields["loudness"]),
+        )
+
 
 def encode(message: Message) -> bytes:
     """One message as one line; raises ValueError on NaN or infinity, which JSON does not have."""
@@ -239,10 +263,31 @@ def encode(message: Message) -> bytes:
 
 def decode(line: bytes) -> Message:
     """The message on a line; raises ValueError where it is none."""
-    message = json.loads(line)
-    if not isinstance(message, dict) or not isinstance(message.get("id"), int):
+    if sum(line.count(sign) for sign in (b",", b"[", b"{")) > MOST_VALUES:
+        raise ValueError("a message has far fewer values")
+    try:
+        message = json.loads(line, parse_constant=_no_number)
+    except RecursionError:
+        raise ValueError("a message is not nested so deeply") from None
+    if not isinstance(message, dict) or type(message.get("id")) is not int:
         raise ValueError("a message is an object with an id")
     return message
+
+
+def _no_number(name: str) -> NoReturn:
+    """For NaN and infinity, which `encode` does not write."""
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def understood(read: Callable[[], Answer]) -> Answer:
+    """What `read` makes of an answer; raises `EngineError` where the answer is not what was agreed."""
+    try:
+        return read()
+    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as fault:
+        raise errors.EngineError(
+            f"The engine answered something that cannot be read ({type(fault).__name__}: {fault!s:.100}). Restart it: "
+            "switch this add-on off and on in the preferences."
+        ) from fault
 
 
 def pack(array: "np.ndarray") -> str:

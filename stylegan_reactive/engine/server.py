@@ -8,6 +8,7 @@ Everything heavy is imported by the hello, whose answer can then say in plain wo
 
 import contextlib
 import os
+import sys
 import threading
 import time
 import traceback
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from ..builtin_networks import BUILTIN, find_builtin, is_builtin
 from ..errors import EngineError, ReactiveError
 from . import machine, protocol
+from .confinement import Confinement
 from .lanes import Lane
 from .protocol import Message, Settings, stamp
 from .recent import Recent
@@ -49,7 +51,8 @@ class Cancelled(Exception):
 class Server:
     """The operations of `protocol`, one method each; what they keep are caches and nothing else."""
 
-    def __init__(self) -> None:
+    def __init__(self, confinement: Confinement | None = None) -> None:
+        self.confinement = confinement or Confinement()  # one that was not begun refuses nothing
         self.device: torch.device | None = None
         self.device_name = ""
         self.versions: dict[str, str] = {}
@@ -97,6 +100,8 @@ class Server:
         import torch
 
         self.settings = Settings(**message["settings"])
+        if self.settings.cache_folder:
+            self.confinement.allow_writing(self.settings.cache_folder)
         if self.settings.threads:
             torch.set_num_threads(self.settings.threads)
         self.networks.most = LIMITED if self.settings.memory else KEPT_NETWORKS
@@ -164,8 +169,10 @@ class Server:
         if held is None:
             raise protocol.PatchLost("The engine does not hold this mapping.")
         self.used(held.network)
-        width, height = message["size"]
+        width, height = machine.checked_size(message["size"])
         slot = self.slots.get_or_make(message["slot"], lambda: machine.attach(message["slot"]))
+        if width * height * 16 > slot.size:  # before anything is painted in a size that nobody has memory for
+            raise EngineError(f"The memory {message['slot']} is too small for {width} x {height} pixels.")
         with torch.inference_mode():
             picture = paint(held, message["values"], (width, height), message["fit"], message["quality"])
             target = torch.frombuffer(slot.buf, dtype=torch.float32, count=width * height * 4)
@@ -181,9 +188,8 @@ class Server:
         from .painting import thumbnails
 
         network = self.network(message["checkpoint"])
-        return {
-            "pictures": protocol.pack_bytes(thumbnails(network, message["label"], message["latents"], message["size"]))
-        }
+        side, _ = machine.checked_size([message["size"]] * 2)
+        return {"pictures": protocol.pack_bytes(thumbnails(network, message["label"], message["latents"], side))}
 
     def latents(self, message: Message, progress: Progress) -> Result:
         """How many latents a file holds."""
@@ -249,15 +255,18 @@ class Server:
         from ..audio.neural import separate
 
         assert self.device is not None
-        stems = separate(
-            message["song"],
-            message["folder"],
-            model=message["model"],
-            weights=message["weights"] or None,
-            online=bool(message["online"]),
-            device=str(self.device),
-            progress=progress,
-        )
+        self.confinement.allow_writing(message["folder"])
+        online = bool(message["online"])
+        with self.confinement.online() if online else contextlib.nullcontext():
+            stems = separate(
+                message["song"],
+                message["folder"],
+                model=message["model"],
+                weights=message["weights"] or None,
+                online=online,
+                device=str(self.device),
+                progress=progress,
+            )
         return {"stems": {name: str(path) for name, path in stems.items()}}
 
     # Memory
@@ -370,8 +379,8 @@ NO_MEMORY = "There is not enough memory. Close other programs, or choose a small
 class Desk:
     """Takes requests from the client to the threads that work, and answers back."""
 
-    def __init__(self, sink: BinaryIO) -> None:
-        self.server = Server()
+    def __init__(self, sink: BinaryIO, confinement: Confinement | None = None) -> None:
+        self.server = Server(confinement)
         self.lanes = {names: Lane() for names in (PICTURES, SONGS, STEMS)}
         self.cancelled: set[int] = set()
         self._sink = sink
@@ -464,9 +473,9 @@ class Desk:
 CANCELLED = protocol.error_fields(EngineError("Cancelled."))
 
 
-def serve(source: BinaryIO, sink: BinaryIO) -> None:
+def serve(source: BinaryIO, sink: BinaryIO, confinement: Confinement | None = None) -> None:
     """Answer requests from `source` on `sink` until `source` ends; then the process ends too."""
-    desk = Desk(sink)
+    desk = Desk(sink, confinement)
 
     def read() -> None:
         with contextlib.suppress(Exception):
@@ -487,4 +496,13 @@ def main() -> None:
     os.dup2(2, 1)
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)
-    serve(source, sink)
+    confinement = Confinement()
+    told: set[str] = set()
+
+    def refusing(what: str) -> None:
+        if what not in told:  # once each: some packages ask again and again
+            told.add(what)
+            print(f"Refused: the engine may not {what}.", file=sys.stderr, flush=True)
+
+    confinement.begin(refusing)
+    serve(source, sink, confinement)

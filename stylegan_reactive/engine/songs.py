@@ -72,7 +72,7 @@ def save(analysis: Analysis, folder: Path, key: str, limit: int) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            with beside.open("wb") as file:
+            with beside.open("xb") as file:  # never through a link that somebody put there
                 np.savez(file, **arrays, head=np.array(json.dumps(head, default=lambda number: number.item())))
             beside.replace(path)
         finally:
@@ -112,7 +112,7 @@ def load(folder: Path, key: str) -> Analysis | None:
                 fps=Fraction(*head["fps"]),
                 sections=tuple(Section(start, end, label) for start, end, label in head["sections"]),
             )
-        os.utime(path)
+        os.utime(path, follow_symlinks=os.utime not in os.supports_follow_symlinks)
         return analysis
     except (OSError, ValueError, KeyError, TypeError, EOFError, ZeroDivisionError, zipfile.BadZipFile):
         return None

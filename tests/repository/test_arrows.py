@@ -33,7 +33,7 @@ BLENDER = {"bpy", "bpy_extras", "mathutils", "gpu", "gpu_extras", "aud"}
 SOUND = {"numpy", "scipy", "librosa", "soundfile", "soxr", "numba"}
 SHARED = ("errors", "builtin_networks")  # modules beside the rooms, which any of them may import
 # The side of the engine that Blender's process loads, and the side that holds torch.
-ENGINE_FRONT = ("engine", "engine.client", "engine.frames", "engine.process", "engine.protocol")
+ENGINE_FRONT = ("engine", "engine.client", "engine.environment", "engine.frames", "engine.process", "engine.protocol")
 
 # The first rule whose pattern fits a file is the one that counts.
 RULES = (
