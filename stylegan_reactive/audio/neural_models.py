@@ -14,6 +14,7 @@ import hashlib
 import inspect
 import json
 import os
+import re
 import sys
 import tempfile
 import urllib.error
@@ -27,6 +28,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import archives
 from ..errors import SongError
 
 Tell = Callable[[float, str], None]
@@ -36,6 +38,18 @@ LONGEST_SEGMENT = 12.0
 
 UNMIX_SEGMENT = 12.0
 """Seconds that Open-Unmix hears at once: it was trained on 6, and its memory in time reaches further."""
+
+MOST_PARTS = 64
+"""Layers, heads and such that a network may have: some ten times what is published."""
+
+LARGEST_SIZE = 1 << 20
+"""Any other number that describes a network: channels, rates, windows."""
+
+DATA_ERRORS = (
+    *(RuntimeError, ValueError, TypeError, LookupError, AssertionError, AttributeError),
+    *(ArithmeticError, MemoryError, EOFError),
+)
+"""What torch and the packages meet in damaged weights."""
 
 TIMEOUT = 30.0
 """Seconds without an answer after which a download counts as failed."""
@@ -218,7 +232,7 @@ def load_network(name: str, files: Sequence[Path], device: str) -> Network:
         raise _missing_package(name, model.package, error) from error
     except SongError:
         raise
-    except (RuntimeError, ValueError, TypeError, KeyError, AssertionError, AttributeError, OSError) as error:
+    except (*DATA_ERRORS, OSError) as error:
         named = ", ".join(file.name for file in files)
         raise SongError(f"“{named}” does not hold the weights of {name} ({_short(error)}). Choose others.") from error
 
@@ -255,6 +269,8 @@ def _demucs_of(file: Path, classes: Mapping[str, Any]) -> Any:
     if not isinstance(state, dict) or "__quantized" in state:
         raise SongError(f"“{file}” holds packed weights, which need another package. Choose htdemucs.")
     named = {key: value for key, value in named.items() if key in inspect.signature(kind).parameters}
+    _check_description(file, inspect.signature(kind).bind(*arguments, **named).arguments)
+    _check_numbers(file, state)
     with torch.device("meta"):  # nothing is reserved before the shapes are known to be those of the file
         shapes = {key: value.shape for key, value in kind(*arguments, **named).state_dict().items()}
     if shapes != {key: value.shape for key, value in state.items()}:
@@ -262,6 +278,21 @@ def _demucs_of(file: Path, classes: Mapping[str, Any]) -> Any:
     network = kind(*arguments, **named)
     network.load_state_dict(state)
     return network
+
+
+def _check_description(file: Path, arguments: Mapping[str, Any]) -> None:
+    """Refuse a network of so many parts that only counting them would take for ever."""
+    for name, value in arguments.items():
+        many = MOST_PARTS if re.search("depth|layers|heads|sources", name) else LARGEST_SIZE
+        size = len(value) if isinstance(value, list | tuple | str) else value
+        if isinstance(size, int | float | Fraction) and not -many <= size <= many:
+            raise SongError(f"“{file}” describes an impossible network: {name} is {_short(value)}. Choose others.")
+
+
+def _check_numbers(file: Path, state: Mapping[str, Any]) -> None:
+    """Refuse tensors that come to more numbers than a file has room for: views of the same few."""
+    if sum(tensor.numel() for tensor in state.values()) > file.stat().st_size:
+        raise SongError(f"“{file}” is damaged: its tensors come to more than it holds. Download it again.")
 
 
 def _torch_package(file: Path, classes: Mapping[str, Any]) -> tuple[Any, Sequence[Any], Mapping[str, Any], Any]:
@@ -309,6 +340,7 @@ def _unmix(model: Model, files: Sequence[Path], device: Any) -> Network:
     for file in files:
         state = _torch_load(file)
         tensors = {key: value for key, value in state.items() if isinstance(value, torch.Tensor)}
+        _check_numbers(file, tensors)
         layers = sum(key.startswith("lstm.weight_ih_l") and not key.endswith("_reverse") for key in tensors)
         heard, (hidden, inputs) = len(tensors["input_mean"]), tensors["fc1.weight"].shape
         bins = len(tensors["output_mean"])
@@ -344,6 +376,9 @@ def _torch_load(file: Path) -> Any:
     import torch
 
     try:
+        if zipfile.is_zipfile(file):
+            with archives.opened(file):  # nothing in it is packed, and nothing lies over something else
+                pass
         return torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, EOFError, zipfile.BadZipFile, RuntimeError, ValueError, KeyError) as error:
         raise SongError(
@@ -402,6 +437,6 @@ def _missing_package(name: str, package: str, error: ImportError | None = None) 
     )
 
 
-def _short(error: BaseException) -> str:
+def _short(error: object) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 160 else text[:157] + "..."

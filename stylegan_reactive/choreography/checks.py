@@ -17,6 +17,7 @@ from typing import Any
 
 from ..errors import CheckpointError, PatchError
 
+LONGEST_JSON = 1 << 26  # characters of a patch: the largest masks in every layer come to a third of it
 _LONGEST_QUOTE = 60
 
 
@@ -138,7 +139,7 @@ def finite(value: object, name: str) -> float:
     return result
 
 
-_TOKEN = re.compile(r'[ \t\n\r]*("(?:[^"\\]|\\.)*"|[][{}:,]|[^][{}:,"\s]+)')
+_TOKEN = re.compile(r'[ \t\n\r]*("[^"\\]*(?:\\.[^"\\]*)*"|[][{}:,]|[^][{}:,"\s]+)')
 
 
 def _places(source: str) -> Iterator[tuple[list[str | int | None], int]]:
@@ -209,6 +210,8 @@ def parse_json(source: str) -> object:
             raise _Twice
         return result
 
+    if len(source) > LONGEST_JSON:
+        raise PatchError(f"Patch: found {len(source)} characters, expected at most {LONGEST_JSON}; this is no patch.")
     try:
         return json.loads(source, object_pairs_hook=unique)
     except _Twice:

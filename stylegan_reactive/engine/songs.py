@@ -10,7 +10,9 @@ import contextlib
 import hashlib
 import json
 import os
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import asdict
 from fractions import Fraction
@@ -21,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import audio
+from .. import archives, audio
 from ..audio import Analysis, Section
 from .knowledge import Knowledge
 from .protocol import stamp
@@ -29,6 +31,12 @@ from .protocol import stamp
 SUFFIX = ".analysis.npz"
 FORMAT = 1
 LISTS = ("beats", "downbeats")
+LARGEST_NUMBER = 1e12  # of seconds, frames and beats: more than any song has
+# What numpy, zipfile and json meet in a damaged file.
+FILE_ERRORS = (
+    *(OSError, ValueError, LookupError, TypeError, EOFError, ArithmeticError, MemoryError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, SyntaxError, tokenize.TokenError),
+)
 NUMBERS = ("tempo", "duration", "frames", "beats_per_bar", "beat_confidence", "bar_confidence", "loudness")
 
 
@@ -102,20 +110,54 @@ def load(folder: Path, key: str) -> Analysis | None:
     """The analysis of a key; None where there is none, or its file is damaged. It counts as used now."""
     path = folder / f"{key}{SUFFIX}"
     try:
-        with np.load(path, allow_pickle=False) as file:
-            head = json.loads(str(file["head"]))
-            features = {name.removeprefix("feature "): file[name] for name in file.files if name.startswith("feature ")}
-            analysis = Analysis(
-                features=MappingProxyType(features),
-                **{name: file[name] for name in LISTS},
-                **{name: head[name] for name in NUMBERS},
-                fps=Fraction(*head["fps"]),
-                sections=tuple(Section(start, end, label) for start, end, label in head["sections"]),
-            )
+        if path.is_symlink():
+            return None
+        found = read_arrays(path)
+        head = json.loads(str(found["head"]))
+        features = {name.removeprefix("feature "): found[name] for name in found if name.startswith("feature ")}
+        analysis = Analysis(
+            features=MappingProxyType(features),
+            beats=found["beats"],
+            downbeats=found["downbeats"],
+            **{name: head[name] for name in NUMBERS},
+            fps=Fraction(*head["fps"]),
+            sections=tuple(Section(start, end, label) for start, end, label in head["sections"]),
+        )
+        if not is_sane(analysis):
+            return None
         os.utime(path, follow_symlinks=os.utime not in os.supports_follow_symlinks)
         return analysis
-    except (OSError, ValueError, KeyError, TypeError, EOFError, ZeroDivisionError, zipfile.BadZipFile):
+    except FILE_ERRORS:
         return None
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an archive that `save` wrote; together they take no more memory than the file."""
+    with archives.opened(path) as archive:
+        found = {}
+        for entry in archive.infolist():
+            with archive.open(entry) as file:
+                found[entry.filename.removesuffix(".npy")] = np.lib.format.read_array(file, allow_pickle=False)
+        return found
+
+
+def is_sane(analysis: Analysis) -> bool:
+    """Whether what was read could have been heard: numbers of the right kind, as many as there are frames."""
+    numbers = [getattr(analysis, name) for name in NUMBERS if name != "loudness"]
+    numbers += [0.0 if analysis.loudness is None else analysis.loudness]
+    numbers += [time for part in analysis.sections for time in (part.start, part.end)]
+    return (
+        all(type(number) in (int, float) and abs(number) < LARGEST_NUMBER for number in numbers)
+        and all(isinstance(part.label, str) for part in analysis.sections)
+        and isinstance(analysis.frames, int)
+        and isinstance(analysis.beats_per_bar, int)
+        and all(
+            values.dtype == np.float32 and values.ndim in (1, 2) and len(values) == analysis.frames
+            for values in analysis.features.values()
+        )
+        and all(getattr(analysis, name).dtype == np.float64 and getattr(analysis, name).ndim == 1 for name in LISTS)
+        and all(np.isfinite(values).all() for values in (*analysis.features.values(), analysis.beats))
+    )
 
 
 def features_missing(analysis: Analysis | None, asked: Iterable[str]) -> list[str]:

@@ -21,11 +21,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from .. import archives
 from ..errors import CheckpointError
 from .base import Generator
 
 FORMAT = "stylegan_reactive.ws.1"
 LARGEST_ARRAY = 1 << 30  # bytes that an array may take
+SMALL = 1 << 24  # bytes that any array may be unpacked to
+MOST_PACKED = 20  # times; numbers of a network are noise, of which hardly a tenth can be saved
 # Under which names archives hold what is wanted, the likeliest first; where there is but one array, its name does not
 # matter. ("w" is what NVIDIA's projector writes, "ws" what we do.)
 W_NAMES = ("w", "ws", "dlatents", "latents")
@@ -170,17 +173,16 @@ def read_array(path: Path, names: Sequence[str]) -> np.ndarray:
             tensor = tensors.get_tensor(name)
             array: np.ndarray = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
             return array
-    loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-    if isinstance(loaded, np.ndarray):
-        return loaded
-    with loaded:
-        name = wanted_name(loaded.files, names)
-        entry = f"{name}.npy" if f"{name}.npy" in loaded.zip.namelist() else name
-        check_size(loaded.zip.getinfo(entry).file_size)
-        array = loaded[name]
-        if not isinstance(array, np.ndarray):  # numpy gives any other entry as bytes
-            raise ValueError(f"its entry {name} is no array")
-        return array
+    if beginning[:2] != b"PK":
+        return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+    with archives.opened(path, packed=True) as archive:
+        arrays = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
+        entry = archive.getinfo(arrays[wanted_name(list(arrays), names)])
+        check_size(entry.file_size)
+        if entry.file_size > SMALL + MOST_PACKED * entry.compress_size:
+            raise ValueError(f"its array is packed from {entry.file_size} bytes into {entry.compress_size}")
+        with archive.open(entry) as file:
+            return np.lib.format.read_array(file, allow_pickle=False)  # type: ignore[no-any-return]
 
 
 def check_size(size: int) -> None:

@@ -8,19 +8,18 @@ then each storage: its length as 64 bits, and its numbers. It is also what lies 
 from __future__ import annotations
 
 import struct
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from .. import archives
 from .pickle_machine import Budget, PickleError, PickleMachine, PlainGlobal
 from .pickled_arrays import Storage, StorageType, storage_from, storage_globals
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_VERSION = 1001
-MAX_ENTRIES = 200_000
 LOCAL_HEADER = struct.Struct("<4s5H3L2H")
 
 FindGlobal = Callable[[str, str], Any]
@@ -138,15 +137,11 @@ class ZipArchive:
         self.data = data
         self.budget = budget
         try:
-            with zipfile.ZipFile(path) as archive:
-                entries = archive.infolist()
-        except (zipfile.BadZipFile, NotImplementedError, struct.error) as error:
-            raise PickleError(
-                f"it begins like a zip archive but cannot be read as one; it is cut short ({error})"
-            ) from error
-        if len(entries) > MAX_ENTRIES:
-            raise PickleError(f"it has {len(entries)} entries, far more than a network")
-        self.entries = {entry.filename: entry for entry in entries}
+            # A network that somebody packed is told so, by the name of what it packs.
+            with archives.opened(path, packed=True) as archive:
+                self.entries = {entry.filename: entry for entry in archive.infolist()}
+        except archives.ArchiveError as error:
+            raise PickleError(f"it begins like a zip archive but cannot be read as one: {error}") from error
         names = [name for name in self.entries if name == "data.pkl" or name.endswith("/data.pkl")]
         if len(names) != 1:
             raise PickleError(
@@ -169,7 +164,7 @@ class ZipArchive:
         entry = self.entries.get(self.root + name)
         if entry is None:
             raise PickleError(f"it lacks the entry {name[:80]}")
-        if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size or entry.flag_bits & 1:
+        if not archives.is_plain(entry):
             raise PickleError("its entries are compressed, which PyTorch never does; unpack it and save it again")
         begin = entry.header_offset
         if not 0 <= begin <= len(self.data) - LOCAL_HEADER.size:
