@@ -19,14 +19,17 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from song_instruments import Stem, arpeggio, bass, bells, effects, hats, keys, kick, lead, pad, perform, snare
-from song_mixing import loudness, mix
-from song_score import BAR, BEAT, DURATION, LAST_BEAT, SAMPLE_RATE, TEMPO, Event, Score, compose
+from song_drums import effects, hats, kick, snare
+from song_instruments import Stem, arpeggio, bass, bells, keys, lead, pad, perform, soft, sub
+from song_master import loudness
+from song_mixing import mix
+from song_score import BAR, BEAT, DURATION, LAST_BEAT, SAMPLE_RATE, TEMPO, Score, compose
 from song_synthesis import Sound
 
 ASSETS = Path(__file__).resolve().parent.parent / "stylegan_reactive" / "assets"
 TITLE = "Lantern Weather"
 QUALITY = 0.45  # soundfile's compression level; Vorbis quality is one minus this
+STRUCK = ("crash", "impact")  # effects that start with a blow; the others swell from nothing
 LEAST_LIKENESS = 15.0  # dB by which the song must rise above its difference from the encoded file
 
 
@@ -37,18 +40,15 @@ def play(score: Score) -> dict[str, Stem]:
         "snare": perform(score.of("snare"), snare),
         "hats": perform(score.of("hats"), hats),
         "effects": perform(score.of("effects"), effects),
-        "bass": perform(score.of("bass"), bass),
+        "sub": perform(score.of("bass", "sub"), sub),
+        "bass": perform(score.of("bass", "pluck"), bass),
         "pad": perform(score.of("chords", "pad"), pad),
         "keys": perform(score.of("chords", "keys"), keys),
         "arpeggio": perform(score.of("arpeggio"), arpeggio),
-        "lead": perform(sung(score), lead),
+        "lead": perform(score.of("lead", "saw", "second"), lead),
+        "soft": perform(score.of("lead", "soft"), soft),
         "bells": perform(score.of("lead", "bell"), bells),
     }
-
-
-def sung(score: Score) -> tuple[Event, ...]:
-    """The lead's events that are played on the saws: the melody and its second voice."""
-    return tuple(event for event in score.of("lead") if event.articulation != "bell")
 
 
 def truth(score: Score, stems: dict[str, Stem], song: Sound) -> dict[str, Any]:
@@ -59,9 +59,13 @@ def truth(score: Score, stems: dict[str, Stem], song: Sound) -> dict[str, Any]:
         "hats": stems["hats"].onsets,
         "bass": stems["bass"].onsets,
         "chords": stems["keys"].onsets,
-        "lead": stems["lead"].onsets + stems["bells"].onsets,
+        "lead": stems["lead"].onsets + stems["soft"].onsets + stems["bells"].onsets,
         "arpeggio": stems["arpeggio"].onsets,
-        "effects": stems["effects"].onsets,
+        "effects": tuple(
+            onset
+            for event, onset in zip(score.of("effects"), stems["effects"].onsets, strict=True)
+            if event.articulation in STRUCK
+        ),
     }
     beats = [round(beat * BEAT / SAMPLE_RATE, 6) for beat in range(LAST_BEAT + 1)]
     return {

@@ -1,26 +1,55 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The score of the built-in song: which instrument plays what, and when, with no sound in it yet.
 
-The piece is in A flat major, 126 beats a minute, 4/4. At 44 100 Hz a beat is then exactly 21 000 samples, so that every
-grid line falls on a sample. Two bars of introduction, two of build, four of drop, two of break, four of chorus and one
-closing chord. The tonic is kept back until that last chord.
-
-Drum patterns are strings of sixteen characters, one per sixteenth: a digit from 1 to 9 is a hit with that velocity.
+The piece is in A flat major, 135 beats a minute, 4/4. At 44 100 Hz a beat is then exactly 19 600 samples, so that every
+grid line falls on a sample. Kicks and basses keep to the grid; hats, ghost notes and keys come a few milliseconds
+late and never quite as loud as the last time, as hands do, drawn once and for all from a seed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from song_material import (
+    ARPEGGIO,
+    ARPEGGIO_WALK,
+    BASS_DROP,
+    BASS_VERSE,
+    BELLS,
+    BUILDS,
+    CHANGES,
+    DROPS,
+    EFFECTS,
+    HARMONY,
+    HATS_CLOSED,
+    HATS_OPEN,
+    KEYS_BUILD,
+    KEYS_DROP,
+    KEYS_SECOND_DROP,
+    KEYS_VERSE,
+    KICK,
+    LAST_BAR,
+    LEAD,
+    LEAD_SECOND,
+    SECOND_DROP,
+    SECTIONS,
+    SNARE,
+    VERSE,
+    Line,
+)
+
 SAMPLE_RATE = 44_100
-TEMPO = 126.0
-BEAT = 21_000
+TEMPO = 135.0
+BEAT = 19_600
 SIXTEENTH = BEAT // 4
 BAR = 4 * BEAT
 SWING = 0.565  # share of an eighth that its first sixteenth takes; 0.5 is straight
-LAST_BAR = 14  # the closing chord falls on the first beat of this bar
-DURATION = 63 * BEAT  # 30 s
+DURATION = 39 * SAMPLE_RATE
 LAST_BEAT = LAST_BAR * 4
+GHOST = 0.5  # velocity below which a snare is a ghost note, played by the way
+STRUM = 80  # samples from one key of a chord to the next
 
 
 @dataclass(frozen=True)
@@ -63,175 +92,13 @@ class Score:
     chords: tuple[Chord, ...]
     sections: tuple[Section, ...]
 
-    def of(self, instrument: str, articulation: str | None = None) -> tuple[Event, ...]:
-        """Events of one instrument, in order of time."""
+    def of(self, instrument: str, *articulations: str) -> tuple[Event, ...]:
+        """Events of one instrument, in order of time; of some articulations, or of all."""
         return tuple(
             event
             for event in self.events
-            if event.instrument == instrument and articulation in (None, event.articulation)
+            if event.instrument == instrument and (not articulations or event.articulation in articulations)
         )
-
-
-# name: (bass note, voices). Neighbouring chords keep common tones and move the other voices by a step.
-HARMONY: dict[str, tuple[int, tuple[int, ...]]] = {
-    "Dbmaj9": (37, (53, 56, 60, 63)),
-    "Eb(add9)": (39, (55, 58, 63, 65)),
-    "Cm7": (36, (55, 58, 60, 63)),
-    "Fm9": (29, (56, 60, 63, 67)),
-    "Fm7": (29, (56, 60, 63, 65)),
-    "Eb9sus4": (39, (56, 58, 61, 65)),
-    "Bbm9": (34, (56, 61, 65, 72)),
-    "C7": (36, (55, 58, 60, 64)),
-    "Dbm6": (37, (56, 58, 61, 64)),
-    "Abmaj9": (32, (55, 58, 60, 63, 67)),
-}
-
-# (bar, sixteenth, name); each holds until the next.
-CHANGES: tuple[tuple[int, int, str], ...] = (
-    (0, 0, "Dbmaj9"),
-    (1, 0, "Eb(add9)"),
-    (2, 0, "Cm7"),
-    (3, 0, "Fm9"),
-    (3, 8, "Eb9sus4"),
-    (4, 0, "Dbmaj9"),
-    (5, 0, "Eb(add9)"),
-    (6, 0, "Cm7"),
-    (7, 0, "Fm7"),
-    (8, 0, "Bbm9"),
-    (9, 0, "Eb9sus4"),
-    (10, 0, "Dbmaj9"),
-    (11, 0, "Eb(add9)"),
-    (12, 0, "C7"),
-    (13, 0, "Fm7"),
-    (13, 8, "Dbm6"),
-    (14, 0, "Abmaj9"),
-)
-
-SECTIONS: tuple[tuple[int, str], ...] = (
-    (0, "intro"),
-    (2, "build"),
-    (4, "drop"),
-    (8, "break"),
-    (10, "chorus"),
-    (14, "outro"),
-)
-
-KICK: dict[int, str] = {
-    2: "4...4...5...5...",
-    3: "5...6...6.......",
-    4: "9.....8...8.....",
-    5: "9..6......8.....",
-    6: "9.....8...8.....",
-    7: "9..6......8.....",
-    10: "9...9...9...9...",
-    11: "9...9...9...9.6.",
-    12: "9...9...9...9...",
-    13: "9...9...9...8...",
-    14: "9...............",
-}
-
-SNARE: dict[int, str] = {
-    2: "....4.......5...",
-    3: "2.2.2.3.334455..",
-    4: "....9.......9...",
-    5: "....9..2....9..2",
-    6: "....9.......9...",
-    7: "....9..2....8668",
-    9: "............3457",
-    10: "....9.......9...",
-    11: "....9.......9..3",
-    12: "....9..2....9...",
-    13: "....9...6..67778",
-}
-
-HATS_CLOSED: dict[int, str] = {
-    2: "..4...4...4...4.",
-    3: "3.5.3.5.3.5.3...",
-    4: "6243624362436.43",
-    5: "62436243624362..",
-    6: "6243624362436.43",
-    7: "6243624362436...",
-    9: "..2...2...3...3.",
-    10: "63.363.363.363.3",
-    11: "63.363.363.363.3",
-    12: "63.363.363.363.3",
-    13: "63.363.36.......",
-}
-
-HATS_OPEN: dict[int, str] = {
-    5: "..............6.",
-    7: "..............6.",
-    10: "..6...6...6...6.",
-    11: "..6...6...6...6.",
-    12: "..6...6...6...6.",
-    13: "..6...6.........",
-}
-
-# Lead: bar -> (sixteenth, length in sixteenths, MIDI note, velocity). The motif is the rhythm 3 + 3 + 6 + 2 + 2,
-# rising in one bar and answered in the next.
-LEAD: dict[int, tuple[tuple[int, int, int, float], ...]] = {
-    4: ((0, 3, 75, 0.9), (3, 3, 77, 0.8), (6, 6, 80, 1.0), (12, 2, 77, 0.75), (14, 2, 75, 0.8)),
-    5: ((0, 3, 79, 0.95), (3, 3, 77, 0.8), (6, 6, 75, 0.9), (12, 2, 70, 0.7), (14, 2, 72, 0.75)),
-    6: ((0, 3, 75, 0.9), (3, 3, 77, 0.8), (6, 6, 79, 1.0), (12, 2, 82, 0.85), (14, 2, 79, 0.8)),
-    7: ((0, 3, 80, 1.0), (3, 3, 79, 0.85), (6, 6, 77, 0.9), (12, 2, 72, 0.7), (14, 2, 75, 0.75)),
-    10: ((0, 3, 75, 0.9), (3, 3, 77, 0.85), (6, 4, 80, 1.0), (10, 2, 82, 0.85), (12, 4, 84, 1.0)),
-    11: ((0, 3, 82, 1.0), (3, 3, 79, 0.85), (6, 6, 75, 0.9), (12, 2, 77, 0.8), (14, 2, 79, 0.85)),
-    12: ((0, 3, 79, 0.9), (3, 3, 82, 0.9), (6, 6, 84, 1.0), (12, 2, 82, 0.85), (14, 2, 79, 0.8)),
-    13: ((0, 3, 80, 1.0), (3, 3, 79, 0.85), (6, 2, 77, 0.85), (8, 3, 80, 0.9), (11, 5, 82, 1.0)),
-    14: ((0, 10, 84, 0.9),),
-}
-
-# A second voice under the lead, in the chorus only: a third or a sixth below.
-LEAD_SECOND: dict[int, tuple[int, ...]] = {
-    10: (72, 72, 77, 77, 80),
-    11: (79, 75, 70, 70, 75),
-    12: (76, 79, 79, 79, 76),
-    13: (77, 75, 72, 76, 73),
-    14: (75,),
-}
-
-# The motif as bells: foreshadowed before the drop, stretched in the break, left ringing at the end.
-BELLS: dict[int, tuple[tuple[int, int, int, float], ...]] = {
-    0: ((0, 3, 75, 0.75), (3, 3, 77, 0.65), (6, 8, 80, 0.8)),
-    1: ((0, 3, 79, 0.75), (3, 3, 77, 0.65), (6, 8, 75, 0.75)),
-    2: ((0, 3, 75, 0.6), (3, 3, 77, 0.55), (6, 8, 79, 0.65)),
-    3: ((0, 3, 79, 0.6), (3, 3, 77, 0.55), (6, 2, 75, 0.55), (8, 6, 82, 0.7)),
-    8: ((0, 4, 77, 0.75), (4, 4, 80, 0.65), (8, 8, 84, 0.8)),
-    9: ((0, 4, 82, 0.8), (4, 4, 80, 0.65), (8, 4, 77, 0.7), (12, 2, 80, 0.7), (14, 2, 82, 0.8)),
-    14: ((0, 4, 87, 0.6), (4, 4, 84, 0.5), (8, 4, 79, 0.42), (12, 8, 75, 0.36)),
-}
-
-# Bass in the loud parts: (sixteenth, length, semitones above the root, velocity).
-BASS_FIGURE: tuple[tuple[int, int, int, float], ...] = (
-    (0, 3, 0, 1.0),
-    (3, 2, 0, 0.8),
-    (6, 3, 0, 0.95),
-    (10, 2, 12, 0.75),
-    (12, 2, 0, 0.85),
-    (14, 2, 7, 0.75),
-)
-
-KEYS_DROP = ((0, 2, 0.95), (3, 2, 0.75), (6, 3, 0.9), (10, 2, 0.7))
-KEYS_CHORUS = ((0, 2, 1.0), (3, 2, 0.8), (6, 3, 0.95), (10, 1, 0.75), (12, 3, 0.85))
-
-# Order in which the arpeggio walks through the chord's voices, an octave up.
-ARPEGGIO_WALK = (0, 2, 1, 3, 2, 0, 3, 1)
-ARPEGGIO: dict[int, str] = {
-    0: "........3.2.3.2.",
-    1: "........3.2.3.3.",
-    2: "4.3.4.3.4.3.4.33",
-    3: "53435343534354..",
-    4: "4232423242324232",
-    5: "4232423242324232",
-    6: "4232423242324232",
-    7: "42324232423242..",
-    8: "..3...2...3...2.",
-    9: "3.2.3.2.3.3.4.4.",
-    10: "5243524352435243",
-    11: "5243524352435243",
-    12: "5243524352435243",
-    13: "5243524352435...",
-}
 
 
 def grid(bar: int, sixteenth: int = 0) -> int:
@@ -267,11 +134,12 @@ def compose() -> Score:
     harmony = chords()
     events = [
         *_drums("kick", "", KICK),
-        *_drums("snare", "", SNARE),
+        *_snares(),
         *_hats(),
         *_effects(),
         *_bass(harmony),
-        *_chord_parts(harmony),
+        *_pads(harmony),
+        *_keys(harmony),
         *_arpeggio(harmony),
         *_lead(),
     ]
@@ -284,6 +152,19 @@ def chord_at(harmony: tuple[Chord, ...], sample: int) -> Chord:
     return next(chord for chord in harmony if chord.start <= sample < chord.end)
 
 
+def by_hand(events: Sequence[Event], seed: int, late: float, loudness: float = 0.06) -> list[Event]:
+    """The same events, each up to `late` seconds later and up to a share `loudness` louder or softer."""
+    chance = np.random.Generator(np.random.PCG64(seed)).random((len(events), 2))
+    return [
+        replace(
+            event,
+            start=event.start + round(late * SAMPLE_RATE * by),
+            velocity=min(1.0, event.velocity * (1.0 + loudness * (2.0 * force - 1.0))),
+        )
+        for event, (by, force) in zip(events, chance, strict=True)
+    ]
+
+
 def _drums(instrument: str, articulation: str, bars: dict[int, str]) -> list[Event]:
     return [
         Event(instrument, grid(bar, position), SIXTEENTH, int(character) / 9.0, None, articulation)
@@ -293,10 +174,18 @@ def _drums(instrument: str, articulation: str, bars: dict[int, str]) -> list[Eve
     ]
 
 
+def _snares() -> list[Event]:
+    """Backbeats on the grid; ghost notes a little behind it."""
+    hits = _drums("snare", "", SNARE)
+    ghosts = by_hand([hit for hit in hits if hit.velocity < GHOST], 21, 0.004)
+    return sorted([*(hit for hit in hits if hit.velocity >= GHOST), *ghosts], key=lambda event: event.start)
+
+
 def _hats() -> list[Event]:
     """Closed and open hats; an open one rings until the next hat shuts it."""
     hits = [*_drums("hats", "closed", HATS_CLOSED), *_drums("hats", "open", HATS_OPEN)]
     hits.sort(key=lambda event: event.start)
+    hits = by_hand(hits, 22, 0.004, 0.1)
     return [
         replace(hit, length=min(4 * SIXTEENTH, after.start - hit.start)) if after else hit
         for hit, after in zip(hits, [*hits[1:], None], strict=True)
@@ -304,58 +193,80 @@ def _hats() -> list[Event]:
 
 
 def _effects() -> list[Event]:
-    last_eighth = 14 * SIXTEENTH
     return [
-        Event("effects", grid(2), BAR + last_eighth, 1.0, None, "riser"),
-        Event("effects", grid(9), last_eighth, 0.8, None, "riser"),
-        Event("effects", grid(4), 2 * BAR, 1.0, None, "crash"),
-        Event("effects", grid(8), 2 * BAR, 0.6, None, "crash"),
-        Event("effects", grid(10), 2 * BAR, 1.0, None, "crash"),
-        Event("effects", grid(14), 2 * BAR, 0.8, None, "crash"),
+        Event("effects", grid(bar, position), length * SIXTEENTH, velocity, None, which)
+        for bar, position, length, velocity, which in EFFECTS
     ]
 
 
 def _bass(harmony: tuple[Chord, ...]) -> list[Event]:
-    events = [
-        Event("bass", grid(1), 15 * SIXTEENTH, 0.45, 39),
-        Event("bass", grid(8), 15 * SIXTEENTH, 0.6, 34),
-        Event("bass", grid(9), 13 * SIXTEENTH, 0.6, 39),
-        Event("bass", grid(14), 10 * SIXTEENTH, 1.0, 32),
-    ]
-    for position in range(0, 30, 2):  # eighths that grow through the build
-        bar, sixteenth = 2 + position // 16, position % 16
-        root = chord_at(harmony, grid(bar, sixteenth)).root
-        events.append(Event("bass", grid(bar, sixteenth), round(1.6 * SIXTEENTH), 0.35 + 0.014 * position, root))
-    for bar in (4, 5, 6, 7, 10, 11, 12, 13):
-        for position, length, above, velocity in BASS_FIGURE:
-            root = chord_at(harmony, bar * BAR + position * SIXTEENTH).root
-            held = round((length - 0.25) * SIXTEENTH)
-            events.append(Event("bass", grid(bar, position), held, velocity, root + above))
-    return events
-
-
-def _chord_parts(harmony: tuple[Chord, ...]) -> list[Event]:
+    """A low note under each chord, and plucks above it where the drums play."""
     events = []
-    for chord in harmony:  # a pad that holds, and keys that mark each change
-        for midi in chord.voices:
-            end = min(chord.end, grid(LAST_BAR, 14))
-            events.append(Event("chords", chord.start, end - chord.start, 0.8, midi, "pad"))
+    for chord in harmony:
         bar = chord.start // BAR
-        if bar not in (4, 5, 6, 7, 10, 11, 12, 13):
-            loud = 0.8 if bar == LAST_BAR else 0.55
-            for midi in chord.voices:
-                events.append(Event("chords", chord.start, 8 * SIXTEENTH, loud, midi, "keys"))
-    for bar in (4, 5, 6, 7, 10, 11, 12, 13):
-        for position, length, velocity in KEYS_DROP if bar < 8 else KEYS_CHORUS:
-            start = grid(bar, position)
-            if bar == 13 and position in (6, 10, 12):  # the two chords of this bar are played straight, half a bar each
-                continue
-            for midi in chord_at(harmony, bar * BAR + position * SIXTEENTH).voices:
-                events.append(Event("chords", start, length * SIXTEENTH, velocity, midi, "keys"))
-    for position, length, velocity in ((8, 3, 0.95), (11, 4, 0.85)):
-        for midi in HARMONY["Dbm6"][1]:
-            events.append(Event("chords", grid(13, position), length * SIXTEENTH, velocity, midi, "keys"))
+        loud = 1.0 if bar in DROPS else 0.75 if 2 <= bar < 6 else 0.6 if bar == LAST_BAR else 0.0
+        if loud:
+            end = min(chord.end, grid(LAST_BAR, 12))
+            held = end - chord.start - SIXTEENTH // 3
+            events.append(Event("bass", chord.start, held, loud, chord.root, "sub"))
+    for bar in BUILDS:  # eighths that grow through two bars, with no low end yet
+        for sixteenth in range(0, 14 if bar + 1 in DROPS else 16, 2):
+            root = chord_at(harmony, grid(bar, sixteenth)).root
+            velocity = 0.35 + 0.016 * (sixteenth + (16 if bar + 1 in DROPS else 0))
+            events.append(Event("bass", grid(bar, sixteenth), round(1.6 * SIXTEENTH), velocity, root + 12, "pluck"))
+    for bars, figure in (((2, 3, 4, 5), BASS_VERSE), (DROPS, BASS_DROP)):
+        for bar in bars:
+            for position, length, above, velocity in figure:
+                root = chord_at(harmony, bar * BAR + position * SIXTEENTH).root
+                held = round((length - 0.25) * SIXTEENTH)
+                events.append(Event("bass", grid(bar, position), held, velocity, root + above, "pluck"))
     return events
+
+
+def _pads(harmony: tuple[Chord, ...]) -> list[Event]:
+    """A pad that holds every chord."""
+    return [
+        Event("chords", chord.start, min(chord.end, grid(LAST_BAR, 14)) - chord.start, 0.8, midi, "pad")
+        for chord in harmony
+        for midi in chord.voices
+    ]
+
+
+def _keys(harmony: tuple[Chord, ...]) -> list[Event]:
+    """Keys that mark each change in the quiet parts, answer in the verse and stab in the drops."""
+    events = []
+    for chord in harmony:
+        bar = chord.start // BAR
+        if bar not in (*BUILDS, *DROPS):
+            loud = 0.8 if bar == LAST_BAR else 0.5
+            events += _strum(chord, chord.start, 8 * SIXTEENTH, loud)
+        if 2 <= bar < 6:
+            for position, length, velocity in KEYS_VERSE:
+                events += _strum(chord, grid(bar, position), length * SIXTEENTH, velocity)
+    for bar in BUILDS:
+        second = bar + 1 in DROPS
+        for position, length in KEYS_BUILD[second]:
+            chord = chord_at(harmony, bar * BAR + position * SIXTEENTH)
+            velocity = 0.45 + 0.011 * (position + 16 * second)
+            events += _strum(chord, grid(bar, position), length * SIXTEENTH, velocity)
+    for bar in DROPS:
+        for position, length, velocity in KEYS_DROP if bar < SECOND_DROP else KEYS_SECOND_DROP:
+            if bar == DROPS[-1] and position >= 6:  # the two chords of this bar are played straight, half a bar each
+                continue
+            chord = chord_at(harmony, bar * BAR + position * SIXTEENTH)
+            events += _strum(chord, grid(bar, position), length * SIXTEENTH, velocity)
+    turn = harmony[-2]
+    for position, length, velocity in ((8, 3, 0.95), (11, 4, 0.85)):
+        events += _strum(turn, grid(DROPS[-1], position), length * SIXTEENTH, velocity)
+    return events
+
+
+def _strum(chord: Chord, start: int, length: int, velocity: float) -> list[Event]:
+    """A chord of the keys, its notes from the lowest up within ten milliseconds."""
+    return [
+        Event("chords", start + STRUM * number, length, velocity, midi, "keys")
+        for number, midi in enumerate(chord.voices)
+    ]
 
 
 def _arpeggio(harmony: tuple[Chord, ...]) -> list[Event]:
@@ -365,22 +276,24 @@ def _arpeggio(harmony: tuple[Chord, ...]) -> list[Event]:
             if character == ".":
                 continue
             voices = chord_at(harmony, bar * BAR + position * SIXTEENTH).voices
-            step = position // 2 if "." in pattern[1:8:2] else position
+            step = position if pattern[1] != "." else position // 2
             midi = voices[ARPEGGIO_WALK[step % len(ARPEGGIO_WALK)] % len(voices)] + 12
             events.append(Event("arpeggio", grid(bar, position), SIXTEENTH, int(character) / 9.0, midi))
-    return events
+    return by_hand(events, 23, 0.002)
 
 
 def _lead() -> list[Event]:
-    events = []
-    for bar, line in LEAD.items():
-        for index, (position, length, midi, velocity) in enumerate(line):
-            note = Event("lead", grid(bar, position), round((length - 0.5) * SIXTEENTH), velocity, midi, "saw")
-            events.append(note)
-            if bar in LEAD_SECOND:
-                second = LEAD_SECOND[bar][index]
-                events.append(replace(note, midi=second, velocity=0.6 * velocity, articulation="second"))
-    for bar, line in BELLS.items():
-        for position, length, midi, velocity in line:
-            events.append(Event("lead", grid(bar, position), length * SIXTEENTH, velocity, midi, "bell"))
+    events = [*_sung(VERSE, "soft", 0.25), *_sung(LEAD, "saw", 0.5), *_sung(BELLS, "bell", 0.0)]
+    for bar, voices in LEAD_SECOND.items():
+        below = tuple((*note[:2], midi, 0.6 * note[3]) for note, midi in zip(LEAD[bar], voices, strict=True))
+        events += _sung({bar: below}, "second", 0.5)
     return events
+
+
+def _sung(bars: dict[int, Line], articulation: str, gap: float) -> list[Event]:
+    """A melody whose notes end so many sixteenths before they are written to."""
+    return [
+        Event("lead", grid(bar, position), round((length - gap) * SIXTEENTH), velocity, midi, articulation)
+        for bar, line in bars.items()
+        for position, length, midi, velocity in line
+    ]

@@ -56,21 +56,26 @@ def sine(frequency: Sound | float, samples: int, phase: float = 0.0) -> Sound:
 
 
 def saw(frequency: Sound | float, samples: int, phase: float = 0.0) -> Sound:
-    """A band-limited falling saw from -1 to 1, its steps rounded by a polynomial (PolyBLEP)."""
-    step = np.broadcast_to(np.asarray(frequency, dtype=np.float64) / SAMPLE_RATE, (samples,))
-    turn = (_turns(frequency, samples) + phase) % 1.0
+    """A band-limited falling saw from -1 to 1: its steps are rounded by a polynomial (PolyBLEP) at twice the rate."""
+    step = np.repeat(np.broadcast_to(np.asarray(frequency, dtype=np.float64) / (2.0 * SAMPLE_RATE), (samples,)), 2)
+    turn = (np.cumsum(step) - step + phase) % 1.0
     wave = 1.0 - 2.0 * turn
     before, after = turn > 1.0 - step, turn < step
     x = (turn[before] - 1.0) / step[before]
     wave[before] += (x + 1.0) ** 2
     x = turn[after] / step[after]
     wave[after] -= (x - 1.0) ** 2
-    return wave
+    return np.asarray(signal.resample_poly(wave, 1, 2, padtype="line"))
 
 
 def square(frequency: Sound | float, samples: int, phase: float = 0.0) -> Sound:
     """A band-limited square: two saws half a turn apart."""
     return 0.5 * (saw(frequency, samples, phase) - saw(frequency, samples, phase + 0.5))
+
+
+def decibels(level: float) -> float:
+    """Factor of a level in dB."""
+    return float(10.0 ** (level / 20.0))
 
 
 def high_pass(sound: Sound, frequency: float, order: int = 2) -> Sound:

@@ -96,14 +96,14 @@ def test_song_is_small_stereo_and_as_long_as_it_says(
     assert rate == truth["sample_rate"]
     assert sound.shape[1] == 2
     assert len(sound) / rate == pytest.approx(truth["duration"], abs=1 / rate)
-    assert 24 <= truth["duration"] <= 32
+    assert 24 <= truth["duration"] <= 40
     assert truth["licence"] == "CC0-1.0"
 
 
-def test_song_neither_clips_nor_carries_an_offset_and_ends_in_silence(song: tuple[Sound, int]) -> None:
+def test_song_stays_a_decibel_below_full_scale_carries_no_offset_and_ends_in_silence(song: tuple[Sound, int]) -> None:
     sound, rate = song
     between_samples = np.abs(signal.resample_poly(sound, 4, 1, axis=0)).max()
-    assert between_samples < 1.0
+    assert between_samples < 10 ** (-1 / 20)  # what streaming services ask for
     assert np.abs(sound.mean(axis=0)).max() < 1e-3
     assert level(sound[-rate // 10 :]) < -60
     assert level(sound[: rate // 2]) > -40
@@ -161,12 +161,15 @@ def test_hats_are_heard_where_the_truth_has_them(song: tuple[Sound, int], truth:
 
 def test_loud_parts_are_louder_than_quiet_ones(song: tuple[Sound, int], truth: dict[str, Any]) -> None:
     sound, rate = song
-    loud = {name: level(sound[round(start * rate) : round(end * rate)]) for start, end, name in truth["sections"]}
-    assert len(loud) >= 3
-    assert loud["intro"] + 3 < loud["drop"]
-    assert loud["build"] + 2 < loud["drop"]
-    assert loud["break"] + 3 < loud["drop"] < loud["chorus"]
-    assert loud["outro"] + 3 < loud["chorus"]
+    names = [name for _, _, name in truth["sections"]]
+    assert names == ["intro", "verse", "build", "drop", "break", "build", "drop", "outro"]
+    loud = [level(sound[round(start * rate) : round(end * rate)]) for start, end, _ in truth["sections"]]
+    intro, verse, build, drop, rest, second_build, second_drop, outro = loud
+    assert intro + 3 < verse < build + 1
+    assert build + 2 < drop < second_drop
+    assert rest + 6 < drop
+    assert second_build + 2 < second_drop
+    assert outro + 3 < second_drop
 
 
 def test_sections_and_chords_fill_the_song_and_change_on_beats(truth: dict[str, Any]) -> None:
