@@ -6,6 +6,8 @@ import bpy
 from . import (
     engine_operators,
     envelope_operators,
+    farm_command,
+    farm_operators,
     follow_operators,
     layer_operators,
     list_operators,
@@ -40,6 +42,7 @@ _CLASSES = (
     *song_operators.CLASSES,
     *follow_operators.CLASSES,
     *picture_operators.CLASSES,
+    *farm_operators.CLASSES,
     *panels.CLASSES,
 )
 
@@ -54,10 +57,12 @@ def register() -> None:
     preview.register()
     manual.register()
     follow_operators.register()
+    farm_command.register()
 
 
 def unregister() -> None:
     """Remove everything from Blender and stop the engine."""
+    farm_command.unregister()
     follow_operators.unregister()
     shapes.close()
     manual.unregister()

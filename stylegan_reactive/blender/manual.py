@@ -15,6 +15,7 @@ PAGES = {
     "SGR_PT_bends": "bends",
     "SGR_PT_rewrites": "rewrites",
     "SGR_PT_palette": "palette",
+    "SGR_PT_farm": "farm",
     "SGR_Preferences": "preferences",
 }
 """The page of docs/panels that explains each panel."""
@@ -32,6 +33,8 @@ MANUAL = (
     ("bpy.ops.stylegan_reactive.place*", "panels/picture"),
     ("bpy.ops.stylegan_reactive.install*", "panels/preferences"),
     ("bpy.ops.stylegan_reactive.test*", "panels/preferences"),
+    ("bpy.ops.stylegan_reactive.submit*", "panels/farm"),
+    ("bpy.ops.stylegan_reactive.check_bundle*", "panels/farm"),
     ("bpy.ops.stylegan_reactive.*", "panels/film"),
 )
 

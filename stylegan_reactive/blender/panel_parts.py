@@ -12,7 +12,8 @@ def draw_text(layout: bpy.types.UILayout, text: str, width: float, icon: str = "
     characters = max(20, int(width / (7 * bpy.context.preferences.system.ui_scale)) - 6)
     column = layout.column(align=True)
     column.scale_y = 0.85
-    for number, line in enumerate(textwrap.wrap(text, characters)):
+    lines = [line for paragraph in text.splitlines() for line in textwrap.wrap(paragraph, characters)]
+    for number, line in enumerate(lines):
         column.label(text=line, icon=icon if number == 0 else "BLANK1" if icon != "NONE" else "NONE")
 
 

@@ -6,6 +6,7 @@ import bpy
 from ..builtin_networks import is_builtin
 from . import layer_panels
 from .envelope_panels import SGR_PT_envelopes, SGR_UL_envelopes
+from .farm_operators import SGR_PT_farm
 from .manual import draw_help
 from .network_menu import draw_network
 from .next_step import next_step
@@ -102,7 +103,14 @@ def _in_each_editor() -> tuple[type, ...]:
     """The same panels in the sidebars where an artist works on a film."""
     panels = []
     for editor in EDITORS:
-        for content in (SGR_PT_film, SGR_PT_picture, SGR_PT_envelopes, *layer_panels.CONTENTS, SGR_PT_palette):
+        for content in (
+            SGR_PT_film,
+            SGR_PT_picture,
+            SGR_PT_envelopes,
+            *layer_panels.CONTENTS,
+            SGR_PT_palette,
+            SGR_PT_farm,
+        ):
             name = f"{content.__name__}_{editor.lower()}"
             panels.append(type(name, (Panel, content, bpy.types.Panel), {"bl_space_type": editor, "bl_idname": name}))
     return tuple(panels)

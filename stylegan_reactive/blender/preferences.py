@@ -17,6 +17,7 @@ from . import installer
 
 PACKAGE = __package__.rpartition(".")[0]  # the name under which Blender installed the extension
 ENVIRONMENT = "STYLEGAN_REACTIVE_PYTHON"  # names the engine's Python where there are no preferences: scripts, farms
+DEVICE_ENVIRONMENT = "STYLEGAN_REACTIVE_DEVICE"  # the kind of device that a farm's job demands, before all preferences
 
 
 def preferences() -> Any:
@@ -34,7 +35,10 @@ def own_folder(name: str, create: bool = True) -> Path | None:
 
 
 def chosen_device() -> str:
-    """The device that the artist chose."""
+    """The device that a farm's job demands, else the one that the artist chose."""
+    demanded = os.environ.get(DEVICE_ENVIRONMENT, "")
+    if demanded:
+        return demanded
     found = preferences()
     return found.device if found is not None else "auto"
 

@@ -29,12 +29,15 @@ class Session:
 
     ``report_lines`` is what the engine said of itself when it was last tested.
     ``networks`` has what the engine says of the networks that it was asked about, by `checkpoint_of`.
+    ``farm_bundle`` is the folder of the last job for a render farm, ``farm_lines`` the report of the last check.
     ``clipboard`` holds a copied patch where the system has no clipboard.
     """
 
     busy: bool = False
     report_lines: tuple[str, ...] = ()
     clipboard: str = ""
+    farm_bundle: str = ""
+    farm_lines: tuple[str, ...] = ()
     networks: dict[str, NetworkFacts] = field(default_factory=dict)
     _engine: Engine | None = None
     _notices: dict[int, Notice] = field(default_factory=dict)

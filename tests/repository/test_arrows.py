@@ -52,7 +52,9 @@ RULES = (
     ),
     Rule("engine/__main__.py", own_room=("engine.server",), by_name=True),  # is run as a file
     Rule("engine/*", packages={"torch", "numpy", "librosa"}, rooms={"choreography", "generator", "audio"}),
-    Rule("blender/*", packages={"numpy", *BLENDER}, rooms={"engine.client", "engine.protocol"}),
+    Rule("farm/run.py", lazy={"bpy"}),  # is run as a file, and finds the add-on by itself
+    Rule("farm/*"),
+    Rule("blender/*", packages={"numpy", *BLENDER}, rooms={"engine.client", "engine.protocol", "farm"}),
 )
 
 
