@@ -6,12 +6,18 @@
 #   make setup TORCH_INDEX=URL       look for the CPU build of torch in one more package index
 #   make test TESTS=tests/audio      only some tests
 #   make test-window WINDOW=folder   the folder with window.sh, a Blender on a virtual screen
+#   make train DATA=silk SIZE=128 SECONDS=1320 OUT=folder MORE="--this-call 540"
 #   make test-blender VERSIONS="4.5 5.2" TESTS=tests/blender/test_curves.py
 
 PYTHON ?=
 TORCH ?=
 TORCH_INDEX ?=
 TESTS ?=
+DATA ?=
+SIZE ?=
+SECONDS ?=
+OUT ?=
+MORE ?=
 VERSIONS ?=
 BLENDERS ?= .venv-blender
 WINDOW ?= ../shared/blender-gui
@@ -31,7 +37,7 @@ WITH_ENGINE = if [ -x $(ENGINE_PYTHON) ]; then \
 	export STYLEGAN_REACTIVE_PYTHON="$${STYLEGAN_REACTIVE_PYTHON:-$$PWD/$(ENGINE_PYTHON)}"; fi;
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo docs test test-blender test-window tutorial lint bench bench-audio eval-audio bench-generator extension assets clean
+.PHONY: help setup demo docs test test-blender test-window tutorial lint bench bench-audio eval-audio bench-generator extension assets train clean
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -93,6 +99,11 @@ assets: setup  ## make the built-in song and the built-in networks again
 	@$(PYTHON_IN_VENV) tools/make_song.py
 	@python=$(PYTHON_IN_VENV); if [ -x $(ENGINE_PYTHON) ]; then python=$(ENGINE_PYTHON); fi; \
 		for file in $(NETWORK_SCRIPTS); do "$$python" $$file || exit 1; done
+
+train: setup  ## train a generator on pictures of formulas, or go on with it (docs/training.md); best on a large GPU
+	@python=$(PYTHON_IN_VENV); if [ -x $(ENGINE_PYTHON) ]; then python=$(ENGINE_PYTHON); fi; "$$python" -m training \
+		$(if $(DATA),--data "$(DATA)") $(if $(SIZE),--size "$(SIZE)") $(if $(SECONDS),--seconds "$(SECONDS)") \
+		$(if $(OUT),--out "$(OUT)") $(MORE)
 
 clean:  ## delete .venv, .venv-engine, .venv-blender, build/, examples/out/ and all caches
 	@rm -rf .venv .venv-engine .venv-blender build examples/out .pytest_cache .mypy_cache .ruff_cache

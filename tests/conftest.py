@@ -27,7 +27,7 @@ HAS_TORCH = importlib.util.find_spec("torch") is not None
 HAS_BLENDER = importlib.util.find_spec("bpy") is not None
 # `make setup` gives torch an environment of its own where no CPU build of it fits Blender's Python. The rooms that
 # hold torch are then tested there and all others beside Blender; `make test` runs both.
-ROOMS_WITH_TORCH = {"generator", "choreography", "engine", "security"}
+ROOMS_WITH_TORCH = {"generator", "choreography", "engine", "security", "training"}
 
 SCRIPT_RUNNER = """
 import os, runpy, sys, traceback

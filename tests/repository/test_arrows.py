@@ -167,6 +167,7 @@ def test_every_import_follows_the_design(repository: Path) -> None:
         ("engine/client.py", "def start():\n    from ..audio import analyse"),
         ("engine/protocol.py", "from .server import serve"),
         ("engine/server.py", "from ..blender import panel"),
+        ("engine/server.py", "from training.data import paint"),
         ("errors.py", "import numpy"),
         ("__init__.py", "import bpy"),
         ("__init__.py", "from . import blender"),
@@ -191,6 +192,32 @@ def test_a_planted_wrong_import_is_found(tmp_path: Path, file: str, line: str) -
 def test_an_import_of_the_design_is_let_through(tmp_path: Path, file: str, line: str) -> None:
     package = plant(tmp_path, file, line)
     assert wrong_arrows(package) == []
+
+
+def test_training_knows_of_the_rooms_only_the_generator(repository: Path) -> None:
+    folder = repository / "training"
+    known = {"generator", "errors"}
+    packages = {"torch", "safetensors", "PIL"}
+    wrong = []
+    for path in sorted(folder.glob("*.py")):
+        for one in imports_of(folder, path):
+            package = one.target.partition(".")[0]
+            ours = fits(one.target, known) or not one.by_name  # `from .data import paint` is training's own
+            if not (ours if one.is_ours else package in packages | sys.stdlib_module_names):
+                wrong.append(f"{one.file}:{one.line} imports {one.target}")
+    assert list(folder.glob("*.py"))
+    assert wrong == []
+
+
+def test_nothing_that_is_shipped_or_shown_needs_training(repository: Path) -> None:
+    needing = [
+        f"{path.relative_to(repository).as_posix()}:{one.line}"
+        for room in (NAME, "tools", "examples", "benchmarks")
+        for path in sorted((repository / room).rglob("*.py"))
+        for one in imports_of(repository / room, path)
+        if not one.is_ours and fits(one.target, {"training"})
+    ]
+    assert needing == []
 
 
 def plant(folder: Path, file: str, text: str) -> Path:
