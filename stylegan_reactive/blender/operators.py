@@ -206,11 +206,13 @@ def tell_where_the_film_is(uid: int, began: float) -> float | None:
         return 0.5
     with contextlib.suppress(ReactiveError):
         scene = scene_again(uid)
-        if session.notice(scene) is not None or not scene.render.is_movie_format:
+        notice = session.notice(scene)
+        if (notice is not None and notice.is_error) or not scene.render.is_movie_format:
             return None
         film = Path(bpy.path.abspath(scene.render.frame_path(frame=scene.frame_start)))
         if film.is_file() and film.stat().st_mtime >= began - 2:  # file systems round times
-            session.tell(scene, Notice(f"The film is in {film}"))
+            also = "" if notice is None else f". {notice.text}"
+            session.tell(scene, Notice(f"The film is in {film}{also}"))
         else:
             session.fail(scene, ReactiveError(f"Blender could not write the film {film}. Choose another output path."))
     return None

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The whole mapping as text: saved to a file, loaded from one, copied from scene to scene."""
 
+import errno
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from bpy.props import BoolProperty, StringProperty
 from bpy_extras.io_utils import ExportHelper, ImportHelper
 
 from ..errors import PatchError
+from ..files import write_whole
 from .asking import AskFirst
 from .keying import FILE
 from .layer_operators import clear_stacks
@@ -34,7 +37,10 @@ def write_patch(scene: bpy.types.Scene, path: str) -> None:
     """Save the scene's patch; raises `PatchError` where the file cannot be written."""
     text = patch_text(scene)
     try:
-        Path(path).write_text(text, encoding="utf-8")
+        place = Path(path).resolve()  # what a link leads to
+        if place.exists() and not os.access(place, os.W_OK):
+            raise PermissionError(errno.EACCES, "the file is read-only")
+        write_whole(place, text.encode())
     except OSError as fault:
         raise PatchError(
             f"The file {path} cannot be written ({fault.strerror or fault}). Choose another place."

@@ -5,6 +5,7 @@ import sys
 import traceback
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -13,6 +14,7 @@ from bpy.app.handlers import persistent
 
 from ..engine.client import FrameRequest
 from ..errors import PatchError, ReactiveError
+from ..files import Stamp, stamp
 from .curves import SceneCurves, property_path
 from .image_users import images_shown, nodes_showing
 from .patches import Number, envelopes_read, number_at, patch_of, without_numbers
@@ -36,28 +38,36 @@ class Source:
     ----------
     numbers : dict of str to Number
         By data path.
+    known : dict of str to Stamp, optional
+        See `FrameRequest`.
     """
 
     scene: bpy.types.Scene
     patch: dict[str, Any]
     curves: SceneCurves
     numbers: dict[str, Number]
+    known: dict[str, Stamp] | None = None
 
     @cached_property
     def request(self) -> FrameRequest:
         """The request for a picture, without the values of a frame."""
         return FrameRequest(
-            self.patch, {}, picture_size(self.scene), settings_of(self.scene).fit, tag=str(self.scene.session_uid)
+            self.patch,
+            {},
+            picture_size(self.scene),
+            settings_of(self.scene).fit,
+            tag=str(self.scene.session_uid),
+            known=self.known,
         )
 
 
-def source_of(scene: bpy.types.Scene, *, up_to_date: bool = True) -> Source:
+def source_of(scene: bpy.types.Scene, *, up_to_date: bool = True, known: dict[str, Stamp] | None = None) -> Source:
     """Read a scene; raises `PatchError` or `CurveError` where it cannot be followed. See `SceneCurves`."""
     curves = SceneCurves(scene, up_to_date=up_to_date)
     found = {path: number_at(scene, path) for path in curves.animated()}
     numbers = {path: number for path, number in found.items() if number is not None}
     patch = without_numbers(patch_of(scene), numbers.values())
-    return Source(scene, patch, curves, numbers)
+    return Source(scene, patch, curves, numbers, known)
 
 
 def request_at(source: Source, frame: float) -> FrameRequest:
@@ -86,7 +96,14 @@ def request_at(source: Source, frame: float) -> FrameRequest:
     return source.request.variant(values=values)
 
 
-def picture_at(scene: bpy.types.Scene, frame: float, *, up_to_date: bool = True, ahead: int = 0) -> np.ndarray:
+def picture_at(
+    scene: bpy.types.Scene,
+    frame: float,
+    *,
+    up_to_date: bool = True,
+    ahead: int = 0,
+    known: dict[str, Stamp] | None = None,
+) -> np.ndarray:
     """The picture of a frame, float32 [height, width, 4], scene-linear, bottom row first; valid until the next call.
 
     Parameters
@@ -95,8 +112,10 @@ def picture_at(scene: bpy.types.Scene, frame: float, *, up_to_date: bool = True,
         See `SceneCurves`.
     ahead : int
         How many of the following frames the engine shall go on with meanwhile.
+    known : dict of str to Stamp, optional
+        See `FrameRequest`.
     """
-    source = source_of(scene, up_to_date=up_to_date)
+    source = source_of(scene, up_to_date=up_to_date, known=known)
     request = request_at(source, frame)
     upcoming = []
     for step in range(1, ahead + 1):
@@ -197,6 +216,8 @@ class RenderWatch:
         self.failed: dict[int, tuple[bpy.types.Scene, list[int], str]] = {}
         self.sources: dict[int, list[bpy.types.Scene]] = {}  # by a scene that is rendered: whose pictures it shows
         self.swaps: dict[int, list[Swap]] = {}
+        self.files: dict[str, Stamp] = {}  # that the pictures are made from, as they were when the render began
+        self.incidents = 0  # that the engine had met by then
         self.frame = 0  # the one that was begun last: a stopped render goes back to where it came from
 
     @property
@@ -210,6 +231,7 @@ class RenderWatch:
             del self.open[self.open.index(scene.session_uid) :]
         if not self.open:
             self.forget()
+            self.incidents = session.incidents_met
         self.open.append(scene.session_uid)
         shown = images_shown(scene)
         self.sources[scene.session_uid] = [
@@ -233,7 +255,7 @@ class RenderWatch:
         for swap in self.swaps.pop(scene.session_uid, ()):
             swap.restore()
         if not self.open:
-            self.report()
+            self.report(scene)
 
     def forget(self) -> None:
         """No render is in progress, whatever was noted."""
@@ -241,19 +263,32 @@ class RenderWatch:
         self.failed.clear()
         self.sources.clear()
         self.swaps.clear()
+        self.files.clear()
 
     def fail(self, scene: bpy.types.Scene, frame: int, text: str) -> None:
         """Remember a frame that failed."""
         entry = self.failed.setdefault(scene.session_uid, (scene, [], text))
         entry[1].append(frame)
 
-    def report(self) -> None:
-        """Tell the panel and the console what failed."""
+    def report(self, outermost: bpy.types.Scene) -> None:
+        """Tell the panel and the console what failed, and what went wrong and was mended."""
+        mended = session.incidents_since(self.incidents)
+        changed = [path for path, before in self.files.items() if stamp(path) != before]
+        self.files.clear()
+        if changed:
+            mended.append(
+                f"{Path(changed[0]).name} was replaced or taken away during the render. "
+                "Frames that show no stripes were made with it as it was before."
+            )
         for scene, frames, text in self.failed.values():
             count = f"Frame {frames[0]}" if len(frames) == 1 else f"{len(frames)} frames, the first is {frames[0]},"
             message = f"{count} could not be made and shows stripes instead. {text}"
             session.tell(scene, Notice(message, is_error=True))
             print(f"StyleGAN Reactive: {message}", file=sys.stderr, flush=True)
+        for text in mended:
+            print(f"StyleGAN Reactive: {text}", file=sys.stderr, flush=True)
+        if mended and not self.failed:
+            session.tell(outermost, Notice(mended[-1]))
         self.failed.clear()
 
 
@@ -292,7 +327,7 @@ def on_render_pre(scene: bpy.types.Scene, _: object = None) -> None:
 def _make(source: bpy.types.Scene, image: bpy.types.Image, frame: float, *, up_to_date: bool, ahead: int) -> None:
     """Write a scene's picture of a frame into its image, or stripes."""
     try:
-        write(image, picture_at(source, frame, up_to_date=up_to_date, ahead=ahead))
+        write(image, picture_at(source, frame, up_to_date=up_to_date, ahead=ahead, known=watch.files))
     except ReactiveError as error:
         spoil(image)
         watch.fail(source, int(frame), str(error))

@@ -52,6 +52,16 @@ class Session:
         self._engine.configure(Settings(memory=memory_limit(), cache_folder="" if cache is None else str(cache)))
         return self._engine
 
+    @property
+    def incidents_met(self) -> int:
+        """How many things went wrong with the engine and were mended without a word."""
+        return 0 if self._engine is None else self._engine.incidents_met
+
+    def incidents_since(self, met: int) -> list[str]:
+        """What they were since there had been so many."""
+        new = self.incidents_met - met
+        return list(self._engine.incidents)[-new:] if self._engine is not None and new > 0 else []
+
     def close(self) -> None:
         """Stop the engine and give its memory back."""
         engine, self._engine, self.report_lines = self._engine, None, ()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The song as the engine can read it, and as Blender plays it in step with what the engine hears."""
 
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -10,6 +11,7 @@ import aud
 import bpy
 
 from ..errors import SongError
+from ..files import stamp
 from .properties import settings_of
 
 ENGINE_READS = (
@@ -57,20 +59,21 @@ def for_engine(song: str) -> str:
     path = Path(song)
     if path.suffix.lower() in ENGINE_READS or not path.is_file():
         return song
-    stat = path.stat()
-    mark = hashlib.sha256(f"{path} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()[:16]
+    mark = hashlib.sha256(repr(stamp(song)).encode()).hexdigest()[:16]
     folder = Path(bpy.app.tempdir or tempfile.gettempdir()) / f"stylegan_reactive_{mark}"
     copy = folder / f"{path.stem}.flac"
     if copy.is_file():
         return str(copy)
+    partial = folder / f"partial-{os.getpid()}.flac"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f"partial-{os.getpid()}.flac"
         sound = aud.Sound(song)  # type: ignore[call-arg]  # the stubs know no constructor
         rate, channels = sound.specs
         sound.write(str(partial), int(rate), channels, aud.FORMAT_S16, aud.CONTAINER_FLAC, aud.CODEC_FLAC, 0, 1 << 15)
         os.replace(partial, copy)
     except (aud.error, OSError):
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
         return song
     return str(copy)
 

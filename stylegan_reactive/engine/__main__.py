@@ -6,8 +6,11 @@ them may become importable here. So the package is put under its own name by han
 """
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
+
+OLDEST = (3, 11)
 
 
 def load_package() -> None:
@@ -23,7 +26,20 @@ def load_package() -> None:
     spec.loader.exec_module(package)
 
 
+def refuse() -> None:
+    """Answer whatever is asked that this Python is too old, which could not even read the rest."""
+    text = "The engine's Python, {}, is version {}.{}, but {}.{} or later is needed. Choose another in the preferences."
+    message = text.format(sys.executable, *sys.version_info[:2], *OLDEST)
+    for line in sys.stdin:
+        answer = {"id": json.loads(line)["id"], "error": {"kind": "EngineError", "message": message}}
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+    sys.exit(1)
+
+
 if __name__ == "__main__":
+    if sys.version_info < OLDEST:
+        refuse()
     sys.path = [entry for entry in sys.path if entry != str(Path(__file__).resolve().parent)]
     load_package()
     from stylegan_reactive.engine.server import main

@@ -5,7 +5,6 @@ Only NumPy and the standard library are needed here. Pictures come through share
 next frames can be computed while the caller still uses this one.
 """
 
-import os
 import tempfile
 import threading
 import time
@@ -21,19 +20,20 @@ import numpy as np
 
 from ..errors import EngineError, ReactiveError
 from . import protocol
-from .frames import Asked, FrameRequest, Order, Slot, give_back, reserve_for
-from .process import EngineDied, Pending, Process
+from .frames import Asked, FrameRequest, Order, Slot, reserve_for
+from .process import EngineDied, Patience, Pending, Process
 from .protocol import Settings
+from .shared_pixels import give_back, remove_abandoned
 
-__all__ = ["Asked", "Engine", "EngineDied", "FrameRequest", "Pending", "Progress", "Settings"]
+__all__ = ["Asked", "Engine", "EngineDied", "FrameRequest", "Patience", "Pending", "Progress", "Settings"]
 
-HELLO_SECONDS = 180.0  # a cold disk and a virus scanner can make the first import of torch this slow
 FRAME_SECONDS = 600.0
 MOST_ASKED = 16  # pictures that are asked for and not fetched; beyond, the oldest are cancelled
 THUMBNAILS = 4  # in one request
 MOST_TAGS = 6  # scenes that are rendered together
 SPARE = 4  # pieces of shared memory that are kept for the next pictures
 REMEMBERED_PATCHES = 64
+REMEMBERED_INCIDENTS = 16
 
 Progress = Callable[[float, str], None]
 
@@ -54,6 +54,12 @@ class Engine:
         Pictures that can be under way or in use at once in `picture`, for each tag: this one and the look-ahead.
     settings : Settings
         Limits and folders; `configure` changes them.
+    patience : Patience
+        How long the engine may be silent before it is ended.
+    incidents : deque of str
+        What went wrong and was mended without anybody having to do anything, the last ones: sentences for the artist.
+    incidents_met : int
+        How many of them there have been in all.
     """
 
     python: str
@@ -61,6 +67,9 @@ class Engine:
     log_folder: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))
     slots: int = 3
     settings: Settings = field(default_factory=Settings)
+    patience: Patience = field(default_factory=Patience)
+    incidents: deque[str] = field(default_factory=lambda: deque(maxlen=REMEMBERED_INCIDENTS), init=False)
+    incidents_met: int = field(default=0, init=False)
     starts: int = field(default=0, init=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False)  # of what follows; never held to wait
     _drawing: threading.RLock = field(default_factory=threading.RLock, init=False)  # held by whoever waits in `picture`
@@ -102,7 +111,7 @@ class Engine:
             greeting = self._greeting
         assert greeting is not None
         try:
-            answer = greeting.result(HELLO_SECONDS)
+            answer = greeting.result()  # or an error, once the patience has an end
             if not isinstance(answer, dict) or answer.get("protocol") != protocol.PROTOCOL:
                 raise EngineError("The engine belongs to another version of the add-on. Restart Blender.")
             return protocol.understood(lambda: protocol.Hello(**answer))
@@ -129,7 +138,8 @@ class Engine:
             if self._closed:
                 raise EngineError("The engine was closed. Try again.")
             self.starts += 1
-            process = Process(self.python, self.log_folder / f"stylegan_reactive_engine_{os.getpid()}.log")
+            remove_abandoned()
+            process = Process(self.python, self.log_folder, self.patience, self._met)
             self._process = process
             self._greeting = process.ask(
                 "hello", protocol=protocol.PROTOCOL, device=self.device, settings=asdict(self.settings)
@@ -170,11 +180,18 @@ class Engine:
         """Run an action; once more, on a fresh engine, where the engine died meanwhile."""
         try:
             return action()
-        except EngineDied:
+        except EngineDied as death:
             if self._closed:
                 raise
             self.stop()
-            return action()
+            result = action()
+            self._met(f"{death} It was started again, and nothing was lost.")
+            return result
+
+    def _met(self, incident: str) -> None:
+        """Note something that went wrong and was mended."""
+        self.incidents.append(incident)
+        self.incidents_met += 1
 
     def _call(self, op: str, progress: Progress | None, **fields: Any) -> Any:
         """Ask and wait, telling `progress` how far it is."""
@@ -463,7 +480,7 @@ class Engine:
             process, key = self.launch(), request.patch_key
             patch = self._sent.get(key)
             if patch is None or patch.error is not None:
-                patch = process.ask("patch", key=key, patch=dict(request.patch))
+                patch = process.ask("patch", key=key, patch=dict(request.patch), files=request.files)
             self._sent[key] = patch
             self._sent.move_to_end(key)
             while len(self._sent) > REMEMBERED_PATCHES:

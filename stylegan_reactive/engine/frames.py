@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Pictures as Blender asks for them: what they depend on, the shared memory they come in, and their way here."""
 
-import contextlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,8 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import EngineError, ReactiveError
+from ..files import Stamp
 from . import protocol
 from .process import EngineDied, Pending
+from .shared_pixels import reserve
 
 Size = tuple[int, int]
 PIXEL_BYTES = 16  # float32 RGBA
@@ -37,6 +37,8 @@ class FrameRequest:
         One of `protocol.QUALITIES`: less than 1 is a preview, made as cheaply as possible, in the size asked for.
     tag : str
         A name for whoever asks, such as a scene; the picture does not depend on it. Each has a look-ahead of its own.
+    known : dict of str to Stamp, optional
+        See `protocol.stamps_of`: a film shows its files as they were when it began, or says that it cannot.
     """
 
     patch: Mapping[str, Any]
@@ -45,11 +47,17 @@ class FrameRequest:
     fit: str = "stretch"
     quality: float = 1.0
     tag: str = field(default="", compare=False)
+    known: dict[str, Stamp] | None = field(default=None, compare=False, repr=False)
+
+    @cached_property
+    def files(self) -> list[Stamp]:
+        """The files that the patch names, as they were when this was first asked for."""
+        return protocol.stamps_of(self.patch, self.known)
 
     @cached_property
     def patch_key(self) -> str:
-        """The patch by its content, and by the files that it names as they were when this was first asked for."""
-        return protocol.patch_key(self.patch)
+        """The patch by its content and its files."""
+        return protocol.patch_key(self.patch, self.files)
 
     @cached_property
     def key(self) -> tuple[Any, ...]:
@@ -59,32 +67,15 @@ class FrameRequest:
 
     def variant(self, **changes: Any) -> "FrameRequest":
         """Ask the same patch for other values, another size, fit or quality; its key is worked out once for all."""
-        key = self.patch_key
+        found = {"files": self.files, "patch_key": self.patch_key}
         other = replace(self, **changes)
-        other.__dict__["patch_key"] = key
+        other.__dict__.update(found)
         return other
 
     @property
     def bytes(self) -> int:
         """Size of the picture in memory."""
         return self.size[0] * self.size[1] * PIXEL_BYTES
-
-
-def reserve(size: int) -> shared_memory.SharedMemory:
-    """Shared memory that is really there; raises OSError where it is not.
-
-    Linux only notes a size, and a process that then writes where nothing is left is ended by a signal.
-    """
-    memory = shared_memory.SharedMemory(create=True, size=size)
-    file = getattr(memory, "_fd", -1)
-    if file >= 0 and hasattr(os, "posix_fallocate"):
-        try:
-            os.posix_fallocate(file, 0, size)
-        except OSError:
-            memory.close()
-            memory.unlink()
-            raise
-    return memory
 
 
 def reserve_for(request: FrameRequest) -> shared_memory.SharedMemory:
@@ -101,14 +92,6 @@ def reserve_for(request: FrameRequest) -> shared_memory.SharedMemory:
             f"There is no shared memory left for a picture of {width} x {height} pixels ({fault.strerror}). "
             "Close other programs or choose a smaller size."
         ) from fault
-
-
-def give_back(memory: shared_memory.SharedMemory) -> None:
-    """Let go of shared memory."""
-    with contextlib.suppress(BufferError):  # somebody still looks at the pixels: freed with the last look
-        memory.close()
-    with contextlib.suppress(FileNotFoundError):
-        memory.unlink()
 
 
 class Kitchen(Protocol):

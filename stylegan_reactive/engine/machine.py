@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 NEEDED = ("numpy", "torch", "scipy", "soundfile", "soxr", "safetensors")
 REPORTED = (*NEEDED, "librosa")
+# What torch says on Windows and on Linux, the system, and the C++ library; then MPS, CUDA, and CUDA's libraries.
+OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "Cannot allocate memory", "std::bad_alloc")
+DEVICE_FULL = ("out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 OLDEST = {"torch": (2, 1), "numpy": (1, 24)}
 
 
@@ -79,6 +82,11 @@ def checked_size(size: Any) -> tuple[int, int]:
     raise EngineError(f"A picture of {str(size)[:60]} pixels cannot be made. Choose 1 to {LARGEST_SIDE} on each side.")
 
 
+def next_device(device: "torch.device") -> tuple["torch.device", str] | None:
+    """Where to go on when a device has no memory left, and its name; None where there is nothing but this one."""
+    return choose_device("cpu") if device.type != "cpu" else None
+
+
 def attach(name: str) -> shared_memory.SharedMemory:
     """Open the client's shared memory without becoming responsible for its end.
 
@@ -88,7 +96,7 @@ def attach(name: str) -> shared_memory.SharedMemory:
     Raises
     ------
     EngineError
-        It is not there, or not a name that Python gives: nothing else on this machine is written to.
+        It is not there, or not a name that `shared_pixels` gives: nothing else on this machine is written to.
     """
     if not isinstance(name, str) or not SHARED_MEMORY.fullmatch(name):
         raise EngineError(f"{str(name)[:60]!r} is no shared memory of Blender's.")
@@ -110,10 +118,16 @@ def _attached(name: str) -> shared_memory.SharedMemory:
 
 
 def is_out_of_memory(fault: BaseException) -> bool:
-    """Whether something failed for want of memory; torch says so of a CPU by the text of a RuntimeError alone."""
+    """Whether something failed for want of memory; but for CUDA, torch says so by the text of a RuntimeError alone."""
+    words = any(words in str(fault) for words in OUT_OF_MEMORY)
+    return isinstance(fault, MemoryError) or words or is_device_full(fault)
+
+
+def is_device_full(fault: BaseException) -> bool:
+    """Whether it was the memory of a graphics card that was not enough."""
     torch = sys.modules.get("torch")
-    on_device = torch is not None and isinstance(fault, torch.OutOfMemoryError)
-    return isinstance(fault, MemoryError) or on_device or "not enough memory" in str(fault)
+    named = torch is not None and isinstance(fault, torch.OutOfMemoryError)
+    return named or any(words in str(fault) for words in DEVICE_FULL)
 
 
 def resident_bytes() -> int:

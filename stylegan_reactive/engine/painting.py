@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 
 from ..errors import PatchError, ReactiveError
+from ..files import Stamp
+from .machine import is_out_of_memory
 from .pixels import resized, to_bytes
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ class Network:
     """A network that was loaded, and the ways to its previews that were found."""
 
     generator: Generator
-    identity: tuple[str, int, int, int] = ("", 0, 0, 0)  # of its file: see `protocol.stamp`
+    identity: Stamp = ("", 0, 0, 0, 0)  # of its file: see `files.stamp`
     _ways: dict[float, Way] = field(default_factory=dict)
 
     def way(self, quality: float) -> Way:
@@ -102,7 +104,9 @@ def find_way(generator: Generator, quality: float) -> Way:
             picture = generator.synthesis(
                 ws, noise=small_noise(generator, way.canvas), canvas=way.canvas, stop=way.stop
             )
-        except (ValueError, RuntimeError):  # not with this architecture
+        except (ValueError, RuntimeError) as fault:  # not with this architecture
+            if is_out_of_memory(fault):
+                raise
             return float("inf")
         found = float((resized(picture, height, width).clamp(-1, 1) - wanted.clamp(-1, 1)).abs().mean())
         return found if found == found else float("inf")

@@ -2,7 +2,7 @@
 """One life of the engine's process, seen from Blender: its pipe, and the answers that are on their way.
 
 Nothing here waits for the engine but what says so: requests are written by a thread of their own, answers are read by
-another.
+another, and a third one ends a process that is asked something and does not even say that it is alive.
 """
 
 import contextlib
@@ -11,14 +11,30 @@ import os
 import queue
 import subprocess
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from ..errors import EngineError, PatchError, ReactiveError
 from . import protocol
 from .environment import needed
+from .logs import last_line, open_log
 
 MAIN = Path(__file__).with_name("__main__.py")
+LOOKS = 10  # at a silent process, at least, before it is ended
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Seconds without any sign of life after which the engine is ended.
+
+    While it works, it still answers a ping at once, so silence means that it hangs. The first sign takes longer: a
+    cold disk and a virus scanner can make the first import of torch as slow as this.
+    """
+
+    start: float = 180.0
+    work: float = 60.0
 
 
 class EngineDied(EngineError):
@@ -69,36 +85,29 @@ class Pending:
         self._done.set()
 
 
-def _fresh(log: Path) -> BinaryIO:
-    """An empty file for the log, which is readable by the artist alone; raises `EngineError` where there can be none.
-
-    Its name is easy to guess and its folder may be everybody's, so a link that somebody put there is not followed.
-    """
-
-    def opener(path: str, flags: int) -> int:
-        return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
-
-    try:
-        return open(log, "wb", opener=opener)
-    except OSError as fault:
-        raise EngineError(
-            f"The engine's log {log} cannot be written ({fault.strerror or fault}). Delete what is in its place, or "
-            "choose another folder for temporary files in Blender's preferences."
-        ) from fault
-
-
 class Process:
     """One life of the child process: its pipe, the thread that reads it, and what is still unanswered."""
 
-    def __init__(self, python: str, log: Path) -> None:
+    def __init__(
+        self,
+        python: str,
+        log_folder: Path,
+        patience: Patience = Patience(),
+        note: Callable[[str], None] = lambda text: None,
+    ) -> None:
         self.python = python
-        self.log = log
+        self.patience = patience
+        self._note = note  # is told what the engine says without being asked
         self._numbers = itertools.count(1)
         self._unanswered: dict[int, Pending] = {}
         self._lock = threading.RLock()
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._over = False
-        self._errors = _fresh(log)
+        self._silent = 0.0  # seconds for which it has been so, once it is ended for that
+        self._greeted = False
+        self._heard = False  # since the last look
+        self._ended = threading.Event()
+        self.log, self._errors = open_log(log_folder)
         try:
             self._child = subprocess.Popen(
                 [python, "-I", str(MAIN)],
@@ -111,6 +120,8 @@ class Process:
             )
         except OSError as fault:
             self._errors.close()
+            if self.log != Path(os.devnull):
+                self.log.unlink(missing_ok=True)
             raise EngineError(
                 f"The engine's Python cannot be started: {python} ({fault.strerror or fault}). "
                 "Choose another in the preferences of this add-on."
@@ -118,6 +129,7 @@ class Process:
         self._reader = threading.Thread(target=self._read, name="engine answers", daemon=True)
         self._reader.start()
         threading.Thread(target=self._write, name="engine requests", daemon=True).start()
+        threading.Thread(target=self._watch, name="engine watch", daemon=True).start()
 
     @property
     def alive(self) -> bool:
@@ -177,14 +189,46 @@ class Process:
         self._child.wait()
         self._errors.close()
         self._lines.put(None)
+        self._ended.set()
         with self._lock:
             self._over = True
             left, self._unanswered = list(self._unanswered.values()), {}
         for pending in left:
-            pending.settle(error=EngineDied(self.last_words()))
+            pending.settle(error=self._farewell())
+
+    def _farewell(self) -> EngineError:
+        """What those hear who still wait. A Python that never said a word is not worth a second try."""
+        if self._silent and not self._greeted:
+            return EngineError(
+                f"The engine's Python does not answer: {self.python} was silent for {self._silent:.0f} seconds. "
+                "Choose another in the preferences of this add-on."
+            )
+        return EngineDied(self.last_words())
+
+    def _watch(self) -> None:
+        """End the child where it is asked something and says nothing for too long.
+
+        Looks are counted, not the time between them, so that a computer that slept does not find everybody dead.
+        """
+        looks = 0
+        between = min(self.patience.start, self.patience.work) / LOOKS
+        while not self._ended.wait(between):
+            patience = self.patience.work if self._greeted else self.patience.start
+            looks = 0 if self._heard or not self._unanswered else looks + 1
+            self._heard = False
+            if looks * between > patience:
+                self._silent = patience
+                self._child.kill()
+                return
+            if self._unanswered and self._greeted and looks < 2:
+                self._lines.put(protocol.encode({"id": next(self._numbers), "op": "ping"}))
 
     def _dispatch(self, message: protocol.Message) -> None:
         number = message["id"]
+        self._heard = True
+        if "note" in message:
+            self._note(str(message["note"]))
+            return
         if "progress" in message:
             pending = self._unanswered.get(number)
             if pending is not None:
@@ -192,8 +236,9 @@ class Process:
             return
         with self._lock:
             pending = self._unanswered.pop(number, None)
-        if pending is None:
+        if pending is None:  # a ping, or somebody who did not wait
             return
+        self._greeted = True
         if "error" in message:
             pending.settle(error=protocol.error_from(message["error"]))
         else:
@@ -201,11 +246,12 @@ class Process:
 
     def last_words(self) -> str:
         """A sentence for the artist on an engine that ended, with the last line of its log."""
-        lines: list[str] = []
-        with contextlib.suppress(OSError):
-            lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
-        reason = f" Its last words: {lines[-1].strip()[:200]}" if lines else ""
-        return f"The engine ({self.python}) stopped unexpectedly.{reason} The whole log is in {self.log}."
+        words = last_line(self.log)
+        reason = f" Its last words: {words}" if words else ""
+        what = "stopped unexpectedly"
+        if self._silent:
+            what = f"did not answer for {self._silent:.0f} seconds and was ended"
+        return f"The engine ({self.python}) {what}.{reason} The whole log is in {self.log}."
 
     def stop(self) -> None:
         """Close the input, which ends the child, and make sure that it ended."""

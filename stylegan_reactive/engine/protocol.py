@@ -3,7 +3,8 @@
 
 Client to engine: ``{"id": 3, "op": "frame", ...}``. Engine to client, with the same id: any number of
 ``{"id": 3, "progress": 0.4, "text": "..."}``, then one ``{"id": 3, "result": {...}}`` or
-``{"id": 3, "error": {"kind": "SongError", "message": "..."}}``. Arrays travel as base64 of little-endian float32;
+``{"id": 3, "error": {"kind": "SongError", "message": "..."}}``; and with the id 0, without being asked,
+``{"id": 0, "note": "..."}``, what the artist should know. Arrays travel as base64 of little-endian float32;
 pixels do not travel here at all but through shared memory. Nothing that is read is ever executed.
 
 ==========  ===================================================  ==============================================
@@ -11,7 +12,8 @@ op          fields                                               result
 ==========  ===================================================  ==============================================
 hello       protocol, device, settings                           protocol, versions, device, ...: see `Hello`
 settings    settings: see `Settings`                             none
-patch       key, patch                                           see `NetworkFacts`
+patch       key, patch; if wanted, files: stamps that they       see `NetworkFacts`
+            must still have where the patch is not held yet
 read_patch  text                                                 patch: plain data of today's version
 frame       patch (key), values, size [w, h], fit, quality,      seconds
             slot (name), ahead: nobody waits for it
@@ -24,20 +26,21 @@ separate    song, folder, model, weights, online                 stems (name to 
 unload      none                                                 none: networks and caches are given back
 report      seconds (of the test; 0: none)                       see `Report`
 cancel      target (id)                                          none: it is never answered
+ping        none                                                 none: it is answered at once, whatever is under way
 ==========  ===================================================  ==============================================
 """
 
 import base64
 import hashlib
 import json
-import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from .. import errors
 from ..builtin_networks import is_builtin
+from ..files import Stamp, stamp
 
 if TYPE_CHECKING:
     import numpy as np  # imported where it is used: the engine can answer the hello on a Python that has nothing
@@ -47,8 +50,8 @@ KEPT_PATCHES = 8  # the engine keeps those used last; the client sends another o
 LARGEST_SIDE = 16384  # pixels of a picture
 LONGEST_LINE = 256 * 1024 * 1024  # bytes; a line beyond this is a fault, not a message
 MOST_VALUES = 4 << 20  # in one line; its bulk is base64, and lists of millions would take many times its length
-SHARED_MEMORY = re.compile(r"(psm|wnsm)_[0-9a-f]{4,32}")
-"""Names that Python gives to shared memory: no path, and nothing that another program would have made."""
+SHARED_MEMORY = re.compile(r"sgr_[0-9a-f]{16}")  # as `shared_pixels` names it
+"""Names that Blender gives to shared memory: no path, and nothing that another program would have made."""
 
 FITS = ("canvas", "crop", "contain", "stretch")
 """How a picture of the network's own shape comes into a size of another shape: the network itself paints that shape;
@@ -327,18 +330,30 @@ def files_of(value: Any) -> Iterator[str]:
             yield from files_of(item)
 
 
-def stamp(path: str) -> tuple[str, int, int, int]:
-    """A file's identity for a cache: it changes when the file is replaced. A missing file is left to its reader."""
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):
-        return (path, 0, 0, 0)
-    return (path, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
+def stamps_of(patch: Mapping[str, Any], known: dict[str, Stamp] | None = None) -> list[Stamp]:
+    """The files that a patch names, as they are now.
+
+    Parameters
+    ----------
+    patch : dict
+    known : dict, optional
+        How files were when something began for which they must not change. Those that are not in it yet are added.
+    """
+    known = {} if known is None else known
+    stamps = []
+    for path in sorted(set(files_of(patch)) - {""}):
+        if is_builtin(path):
+            continue
+        found = known.get(path) or stamp(path)
+        if any(found[1:]):  # one that is missing may still come
+            known[path] = found
+        stamps.append(found)
+    return stamps
 
 
-def patch_key(patch: Mapping[str, Any]) -> str:
-    """The name of a patch on the pipe: equal patches, whose files are as they were, are sent once."""
-    files = sorted(stamp(path) for path in set(files_of(patch)) if path and not is_builtin(path))
+def patch_key(patch: Mapping[str, Any], files: Sequence[Stamp] | None = None) -> str:
+    """The name of a patch on the pipe: equal patches, whose files (`stamps_of`) are the same, are sent once."""
+    files = stamps_of(patch) if files is None else files
     canonical = json.dumps([dict(patch), files], sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.blake2b(canonical.encode(), digest_size=16).hexdigest()
 

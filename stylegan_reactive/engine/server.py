@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..builtin_networks import BUILTIN, find_builtin, is_builtin
-from ..errors import EngineError, ReactiveError
+from ..errors import CheckpointError, EngineError, ReactiveError
+from ..files import Stamp, stamp
 from . import machine, protocol
 from .confinement import Confinement
 from .lanes import Lane
-from .protocol import Message, Settings, stamp
+from .protocol import Message, Settings
 from .recent import Recent
 
 if TYPE_CHECKING:
@@ -55,11 +56,13 @@ class Server:
         self.confinement = confinement or Confinement()  # one that was not begun refuses nothing
         self.device: torch.device | None = None
         self.device_name = ""
+        self.automatic = False  # whether the device is ours to choose
+        self.note: Callable[[str], None] = lambda text: None  # tells the artist something that nobody asked for
         self.versions: dict[str, str] = {}
         self.settings = Settings()
         self.refusal: ReactiveError | None = EngineError("The engine was asked something before it was greeted.")
         self.greeted = threading.Event()
-        self.networks: Recent[tuple[str, int, int, int], Network] = Recent(KEPT_NETWORKS)
+        self.networks: Recent[Stamp, Network] = Recent(KEPT_NETWORKS)
         self.patches: Recent[str, HeldPatch] = Recent(protocol.KEPT_PATCHES)
         self.analyses: Recent[str, Analysis] = Recent(4)
         self.slots: Recent[str, SharedMemory] = Recent(KEPT_SLOTS)
@@ -78,6 +81,7 @@ class Server:
             from ..generator import keep_freed_memory
 
             keep_freed_memory()  # pictures are all this process makes, and fresh memory for each costs half their time
+            self.automatic = message.get("device", "auto") == "auto"
             self.device, self.device_name = machine.choose_device(message.get("device", "auto"))
             self.settings_(message, progress)
         except ReactiveError as error:
@@ -142,11 +146,16 @@ class Server:
         from ..choreography import Patch
         from .painting import HeldPatch
 
-        patch = Patch.from_json(message["patch"])
-        progress(0.0, "Loading the network")
-        network = self.network(patch.checkpoint)
-        progress(0.5, "Loading what the layers need")
-        held = self.patches.get_or_make(message["key"], lambda: HeldPatch(patch, network))
+        held = self.patches.get(message["key"])
+        if held is None:
+            check_unchanged(message.get("files", ()))
+            patch = Patch.from_json(message["patch"])
+            progress(0.0, "Loading the network")
+            network = self.network(patch.checkpoint)
+            progress(0.5, "Loading what the layers need")
+            held = HeldPatch(patch, network)
+            self.patches.put(message["key"], held)
+        network = self.used(held.network)
         notes = held.on(None, lambda fraction, text: progress(0.5 + 0.5 * fraction, text)).notes
         self.trim()
         return asdict(facts_of(network.generator, notes))
@@ -353,6 +362,36 @@ class Server:
                 pass
         machine.give_back_freed_memory()
 
+    def move_on(self) -> bool:
+        """Memory has run out although there is nothing left to give back: go on with the next device, where one is.
+
+        A device that was chosen by name is never left: others make pictures that differ by rounding.
+        """
+        following = machine.next_device(self.device) if self.device is not None and self.automatic else None
+        if following is None:
+            return False
+        left, (self.device, self.device_name) = self.device_name, following
+        self.patches.clear()
+        self.networks.clear()
+        machine.give_back_freed_memory()
+        self.note(
+            f"The memory of {left} is full, so {self.device_name} makes the pictures now, slower and different by "
+            "rounding. Close other programs and stop the engine to go back, or choose a smaller size or network."
+        )
+        return True
+
+
+def check_unchanged(files: Iterable[Iterable[Any]]) -> None:
+    """Raise `CheckpointError` where a file is not what it was when the client looked at it, as at a film's begin."""
+    for wanted in map(tuple, files):
+        found = stamp(wanted[0])
+        if found != wanted:
+            fate = "was replaced" if any(found[1:]) else "is no longer there"
+            raise CheckpointError(
+                f"The file {wanted[0]} {fate} while it was needed. Put the one from before back and render the "
+                "frames again that are missing, or render the film again from its start."
+            )
+
 
 def facts_of(generator: "Generator", notes: Iterable[str]) -> protocol.NetworkFacts:
     """What one has to know of a network."""
@@ -374,6 +413,10 @@ PICTURES = ("hello", "settings", "patch", "read_patch", "frame", "thumbnails", "
 SONGS = ("song", "analyse")
 STEMS = ("separate",)
 NO_MEMORY = "There is not enough memory. Close other programs, or choose a smaller size or network."
+NO_DEVICE_MEMORY = (
+    "There is not enough memory on {}. Close other programs, choose a smaller size or network, or choose Automatic as "
+    "device in the preferences of this add-on: then another one takes over."
+)
 
 
 class Desk:
@@ -381,6 +424,7 @@ class Desk:
 
     def __init__(self, sink: BinaryIO, confinement: Confinement | None = None) -> None:
         self.server = Server(confinement)
+        self.server.note = lambda text: self.send({"id": 0, "note": text})
         self.lanes = {names: Lane() for names in (PICTURES, SONGS, STEMS)}
         self.cancelled: set[int] = set()
         self._sink = sink
@@ -390,6 +434,9 @@ class Desk:
         """Hand a request to its thread, or take one back."""
         if message.get("op") == "cancel":
             self.cancel(int(message["target"]))
+            return
+        if message.get("op") == "ping":
+            self.send({"id": message["id"], "result": {}})
             return
         for names, lane in self.lanes.items():
             if message.get("op") in names:
@@ -444,7 +491,9 @@ class Desk:
             return {"id": number, "error": protocol.error_fields(error)}
         except Exception as fault:
             if machine.is_out_of_memory(fault):
-                return {"id": number, "error": protocol.error_fields(EngineError(NO_MEMORY))}
+                own_memory = self.server.device is not None and self.server.device.type != "cpu"
+                text = NO_DEVICE_MEMORY.format(self.server.device_name) if own_memory else NO_MEMORY
+                return {"id": number, "error": protocol.error_fields(EngineError(text))}
             traceback.print_exc()
             own = EngineError(
                 f"The engine met a fault of its own ({type(fault).__name__}: {fault}). Its log says more."
@@ -454,7 +503,10 @@ class Desk:
             self.cancelled.discard(number)
 
     def result(self, message: Message, progress: Progress) -> Result:
-        """Call the operation; a picture for which memory has run out is tried once more with more room."""
+        """Call the operation; a picture for which memory has run out is tried again with more room, then elsewhere.
+
+        Pictures are made one by one, so there is no batch that could be halved.
+        """
         server, op = self.server, message["op"]
         if op != "hello":
             server.greeted.wait()
@@ -467,6 +519,14 @@ class Desk:
             if op not in ("patch", "frame", "thumbnails") or not machine.is_out_of_memory(fault):
                 raise
         server.make_room()  # outside of the handler, whose traceback would hold on to the memory
+        try:
+            return operation(message, progress)  # type: ignore[no-any-return]
+        except Exception as fault:
+            if not machine.is_out_of_memory(fault):
+                raise
+            words, full = str(fault), machine.is_device_full(fault)
+        if not (full and server.move_on()):
+            raise MemoryError(words)
         return operation(message, progress)  # type: ignore[no-any-return]
 
 

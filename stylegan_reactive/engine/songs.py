@@ -8,6 +8,7 @@ that listens. They are written beside their place and then moved there; one that
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import tokenize
@@ -25,8 +26,8 @@ import numpy as np
 
 from .. import archives, audio
 from ..audio import Analysis, Section
+from ..files import Stamp, stamp, write_whole
 from .knowledge import Knowledge
-from .protocol import stamp
 
 SUFFIX = ".analysis.npz"
 FORMAT = 1
@@ -49,7 +50,7 @@ def song_key(song: str, fps: Fraction, knowledge: Knowledge) -> str:
 
 
 @lru_cache(maxsize=64)
-def content_hash(identity: tuple[str, int, int, int]) -> str:
+def content_hash(identity: Stamp) -> str:
     """Hash of a file's bytes; "" for one that cannot be read, which its reader will say. Found once for each stamp."""
     try:
         with open(identity[0], "rb") as file:
@@ -76,15 +77,11 @@ def save(analysis: Analysis, folder: Path, key: str, limit: int) -> None:
     arrays = {f"feature {name}": values for name, values in analysis.features.items()}
     arrays |= {name: getattr(analysis, name) for name in LISTS}
     path = folder / f"{key}{SUFFIX}"
-    beside = folder / f"{key}.{os.getpid()}.part"
+    archive = io.BytesIO()
+    np.savez(archive, **arrays, head=np.array(json.dumps(head, default=lambda number: number.item())))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        try:
-            with beside.open("xb") as file:  # never through a link that somebody put there
-                np.savez(file, **arrays, head=np.array(json.dumps(head, default=lambda number: number.item())))
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
+        write_whole(path, archive.getvalue(), durable=False)  # its checksums tell whether it is whole
         prune(folder, limit, path)
     except OSError:
         return

@@ -10,9 +10,7 @@ that architecture needs, then the values. Until all of that has passed, no memor
 from __future__ import annotations
 
 import json
-import os
 import struct
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ from torch import Tensor
 
 from ..builtin_networks import BUILTIN, DEFAULT, find_builtin, known_builtins
 from ..errors import CheckpointError
+from ..files import write_whole
 from .architectures import ARCHITECTURES, build, config_from_json, config_to_json
 from .base import Generator
 from .formats import READERS
@@ -254,21 +253,6 @@ def save_generator(generator: Generator, path: str | Path, *, half: bool = True)
         write_whole(Path(path), in_order(save(state, metadata)))
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"The generator cannot be written to {path} ({error}). Choose another place.") from error
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file beside its place and then move it there."""
-    number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(number, "wb") as file:
-            file.write(data)
-        umask = os.umask(0)  # a temporary file is private; the written one is to be like any other
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def in_order(data: bytes) -> bytes:

@@ -7,9 +7,8 @@ the format and the weights. It is only a memory: whatever is wrong with it, it i
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from ..files import write_whole
 from .base import Generator
 
 FORMAT = "stylegan_reactive.clusters"
@@ -60,16 +60,9 @@ def write_entry(path: Path, identity: str, key: str, labels: tuple[int, ...], pi
     tensors[f"{key}/labels"] = np.array(labels, dtype=np.int64)
     tensors[f"{key}/pictures"] = np.ascontiguousarray(pictures)
     data = save(tensors, {"format": FORMAT, "version": FORMAT_VERSION, "network": identity})
-    temporary = None
-    try:
+    with contextlib.suppress(OSError):  # a folder that cannot be written, or a full disk
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
-            temporary = file.name
-            file.write(data)
-        os.replace(temporary, path)
-    except OSError:  # a folder that cannot be written, or a full disk
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
+        write_whole(path, data, durable=False)  # its length and shapes tell whether it is whole
 
 
 def read_all(path: Path, identity: str, prefix: str = "") -> dict[str, np.ndarray]:

@@ -7,6 +7,7 @@ unpacked. What kind a file is is read off its first bytes; its ending does not m
 
 from __future__ import annotations
 
+import io
 import lzma
 import math
 import tokenize
@@ -18,11 +19,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from .. import archives
 from ..errors import CheckpointError
+from ..files import write_whole
 from .base import Generator
 
 FORMAT = "stylegan_reactive.ws.1"
@@ -58,9 +60,11 @@ def save_ws(ws: Tensor, path: str | Path) -> None:
     path, ws = Path(path), ws.detach().to("cpu", torch.float32).contiguous()
     try:
         if path.suffix == ".npy":
-            np.save(path, ws.numpy(), allow_pickle=False)
+            data = io.BytesIO()
+            np.save(data, ws.numpy(), allow_pickle=False)
+            write_whole(path, data.getvalue())
         else:
-            save_file({"ws": ws}, str(path), {"format": FORMAT})
+            write_whole(path, save({"ws": ws}, {"format": FORMAT}))
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"The latents cannot be written to {path} ({error}). Choose another place.") from error
 

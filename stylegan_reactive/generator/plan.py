@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..files import write_whole
 from .convolution import (
     SAME_ALGORITHMS,
     TILE,
@@ -167,9 +168,7 @@ class Plan:
         """Write the plan to a file; that it cannot be written is no reason to stop."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = path.with_suffix(".part")
-            unfinished.write_text(json.dumps(self.choices, indent=1, sort_keys=True))
-            unfinished.replace(path)
+            write_whole(path, json.dumps(self.choices, indent=1, sort_keys=True).encode(), durable=False)
         except OSError:
             pass
 

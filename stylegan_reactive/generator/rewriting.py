@@ -16,10 +16,11 @@ from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from ..errors import CheckpointError
+from ..files import write_whole
 from .base import Generator
 
 FORMAT = "stylegan_reactive.rewrites.1"
@@ -226,7 +227,7 @@ def save_deltas(deltas: Mapping[str, Tensor], path: str | Path) -> None:
         for layer, delta in deltas.items()
     }
     try:
-        save_file(tensors, str(path), {"format": FORMAT})
+        write_whole(Path(path), save(tensors, {"format": FORMAT}))
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"The rewrites cannot be written to {path} ({error}). Choose another place.") from error
 

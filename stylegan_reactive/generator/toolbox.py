@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import math
-import os
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
@@ -19,6 +18,7 @@ from functools import cached_property
 from torch import Tensor
 
 from ..errors import CheckpointError
+from ..files import stamp
 from .base import Generator
 from .bending import Bend, Channels
 from .checkpoint import load_generator
@@ -86,12 +86,12 @@ class Toolbox:
 
     def latents(self, file: str, space: str) -> Tensor:
         """The latents of a file (see `latent_files.load_latents`), on the CPU; read again only if it has changed."""
-        key = ("latents", file, space, _version(file))
+        key = ("latents", space, stamp(file))
         return self._files.get_or_make(key, lambda: {"rows": load_latents(file, space, self.generator)})["rows"]
 
     def directions(self, file: str) -> Tensor:
         """The directions of a file, [count, 1 or layers, w_dim], on the CPU; read again only if it has changed."""
-        key = ("directions", file, _version(file))
+        key = ("directions", stamp(file))
         return self._files.get_or_make(key, lambda: {"rows": load_directions(file, self.generator)})["rows"]
 
     def sefa(self, first: int, last: int) -> Tensor:
@@ -225,7 +225,7 @@ class Toolbox:
             except CheckpointError as error:
                 raise CheckpointError(f"{error} (First: {self._file}. Second: {file}.)") from error
 
-        return self._deltas.get_or_make(("network", file, _version(file)), find)
+        return self._deltas.get_or_make(("network", stamp(file)), find)
 
     def saved_deltas(self, file: str) -> Mapping[str, Tensor]:
         """The edit that a file holds (see `rewriting.save_deltas`); layer to delta.
@@ -242,7 +242,7 @@ class Toolbox:
             except CheckpointError as error:
                 raise CheckpointError(f"{error} (The network: {self._file}.)") from error
 
-        return self._deltas.get_or_make(("file", file, _version(file)), find)
+        return self._deltas.get_or_make(("file", stamp(file)), find)
 
     def seeded_deltas(self, layer: str, seed: int, rank: int) -> Mapping[str, Tensor]:
         """A random edit of one layer (see `editing.seeded_direction`); that layer to its delta."""
@@ -285,15 +285,6 @@ class Tensors:
 
 def _is_colour(layer: str) -> bool:
     return layer.endswith("torgb")
-
-
-def _version(file: str) -> tuple[int, int] | None:
-    """What changes when a file is written again; None if there is none."""
-    try:
-        found = os.stat(file)
-    except (OSError, ValueError):
-        return None
-    return found.st_mtime_ns, found.st_size
 
 
 def _size_in_name(name: str) -> int:

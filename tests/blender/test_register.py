@@ -45,7 +45,7 @@ TWICE = """
         found |= {f"manual {one}" for one in bpy.utils.manual_map() if "stylegan_reactive" in str(one)}
         found |= {f"process {one}" for one in children()} | {f"timer {one}" for one in timers()}
         maps = Path("/proc/self/maps").read_text() if Path("/proc/self/maps").exists() else ""
-        found |= {f"memory {line.split()[-1]}" for line in maps.splitlines() if "/dev/shm/psm_" in line}
+        found |= {f"memory {line.split()[-1]}" for line in maps.splitlines() if "/dev/shm/sgr_" in line}
         return found
 
     before, left, busy = traces(), [], []

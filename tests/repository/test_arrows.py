@@ -31,9 +31,12 @@ class Rule:
 
 BLENDER = {"bpy", "bpy_extras", "mathutils", "gpu", "gpu_extras", "aud"}
 SOUND = {"numpy", "scipy", "librosa", "soundfile", "soxr", "numba"}
-SHARED = ("errors", "builtin_networks", "archives")  # modules beside the rooms, which any of them may import
+SHARED = ("errors", "files", "builtin_networks", "archives")  # modules beside the rooms, which any of them may import
 # The side of the engine that Blender's process loads, and the side that holds torch.
-ENGINE_FRONT = ("engine", "engine.client", "engine.environment", "engine.frames", "engine.process", "engine.protocol")
+ENGINE_FRONT = (
+    *("engine", "engine.client", "engine.environment", "engine.frames", "engine.logs", "engine.process"),
+    *("engine.protocol", "engine.shared_pixels"),
+)
 
 # The first rule whose pattern fits a file is the one that counts.
 RULES = (

@@ -13,6 +13,7 @@ import pytest
 
 from stylegan_reactive.engine import protocol
 from stylegan_reactive.engine.client import Engine
+from stylegan_reactive.engine.shared_pixels import reserve
 from stylegan_reactive.errors import EngineError, ReactiveError
 
 PYTHON = os.environ.get("STYLEGAN_REACTIVE_PYTHON") or sys.executable
@@ -113,7 +114,7 @@ def frame(**fields: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("size", [[1 << 40, 1 << 40], [0, 8], [-8, 8], [8.5, 8], [16384, 16384], [8], "88", None, [[]]])
 def test_picture_of_an_impossible_size_is_refused_before_it_is_painted(engine: Engine, size: Any) -> None:
-    memory = shared_memory.SharedMemory(create=True, size=8 * 8 * 16)
+    memory = reserve(8 * 8 * 16)
     try:
         with pytest.raises(EngineError):
             ask(engine, "frame", **frame(size=size, slot=memory.name))
@@ -123,7 +124,7 @@ def test_picture_of_an_impossible_size_is_refused_before_it_is_painted(engine: E
         memory.unlink()
 
 
-@pytest.mark.parametrize("name", ["../../etc/passwd", "/dev/shm/x", "psm_../x", "sem.other", "", None, 7, "psm_" * 99])
+@pytest.mark.parametrize("name", ["../../etc/passwd", "/dev/shm/x", "sgr_../x", "sem.other", "", None, 7, "sgr_" * 99])
 def test_memory_that_is_not_of_blender_is_not_opened(engine: Engine, name: Any) -> None:
     with pytest.raises(EngineError, match="no shared memory"):
         ask(engine, "frame", **frame(slot=name))
