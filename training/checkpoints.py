@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from stylegan_reactive.generator.checkpoint import write_whole
+from stylegan_reactive.files import write_whole
 
 from .errors import TrainingError
 from .settings import Settings, settings_from_json
