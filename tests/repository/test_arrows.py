@@ -199,7 +199,7 @@ def test_an_import_of_the_design_is_let_through(tmp_path: Path, file: str, line:
 
 def test_training_knows_of_the_rooms_only_the_generator(repository: Path) -> None:
     folder = repository / "training"
-    known = {"generator", "errors"}
+    known = {"generator", *SHARED}
     packages = {"torch", "safetensors", "PIL"}
     wrong = []
     for path in sorted(folder.glob("*.py")):
