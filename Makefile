@@ -5,6 +5,9 @@
 #   make setup TORCH=default         with the index's own torch (on Linux: CUDA, several GB)
 #   make setup TORCH_INDEX=URL       look for the CPU build of torch in one more package index
 #   make test TESTS=tests/audio      only some tests
+#   make films FILM=stage            only one of the example films: compositor, stage or sequencer
+#   make films SHORT=1               drafts: three seconds of each at half the size; FRAMES=190-260 for other frames
+#   make films STILLS=1              only the pictures of the strips, and no films
 #   make test-window WINDOW=folder   the folder with window.sh, a Blender on a virtual screen
 #   make train DATA=silk SIZE=128 SECONDS=1320 OUT=folder MORE="--this-call 540"
 #   make test-blender VERSIONS="4.5 5.2" TESTS=tests/blender/test_curves.py
@@ -21,6 +24,10 @@ MORE ?=
 VERSIONS ?=
 BLENDERS ?= .venv-blender
 WINDOW ?= ../shared/blender-gui
+FILM ?= compositor stage sequencer
+FRAMES ?=
+SHORT ?=
+STILLS ?=
 
 ifeq ($(OS),Windows_NT)
 SYSTEM_PYTHON := python
@@ -37,7 +44,7 @@ WITH_ENGINE = if [ -x $(ENGINE_PYTHON) ]; then \
 	export STYLEGAN_REACTIVE_PYTHON="$${STYLEGAN_REACTIVE_PYTHON:-$$PWD/$(ENGINE_PYTHON)}"; fi;
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo docs test test-blender test-window tutorial lint bench bench-audio eval-audio bench-generator extension assets train clean
+.PHONY: help setup demo films docs test test-blender test-window tutorial lint bench bench-audio eval-audio bench-generator extension assets train clean
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -48,6 +55,11 @@ setup:  ## make .venv from requirements.lock (fast when nothing changed)
 
 demo: setup  ## render the built-in song into examples/out/demo.mp4
 	@$(WITH_ENGINE) $(PYTHON_IN_VENV) examples/demo.py
+
+films: setup  ## render the three example films into examples/out/films/, and their strips into docs/films/
+	@$(WITH_ENGINE) for film in $(FILM); do echo "== $$film"; $(PYTHON_IN_VENV) examples/films/$$film.py \
+		$(if $(SHORT),--short) $(if $(STILLS),--stills) $(if $(FRAMES),--frames $(FRAMES)) \
+		$(if $(SHORT)$(FRAMES),,--docs) || exit 1; done
 
 docs: demo  ## put the demo's pictures into docs/, and draw the presets
 	@mkdir -p docs && cp examples/out/strip.jpg docs/demo.jpg && cp examples/out/curves.png docs/curves.png
