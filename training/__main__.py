@@ -117,8 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stop.append(number)
         signal.signal(number, signal.SIG_DFL)  # a second time it ends at once
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, remember)
+    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         device = device_of(options.device)
         torch.backends.cudnn.benchmark = True
@@ -128,6 +127,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ReactiveError as error:
         print(error, file=sys.stderr)
         return 1
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return 0
 
 

@@ -18,10 +18,11 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from stylegan_reactive.files import write_whole
+from stylegan_reactive.generator.layers import whole
 
 from .errors import TrainingError
 from .settings import Settings, settings_from_json
-from .trainer import Trainer
+from .trainer import MOMENTS, Trainer
 
 FORMAT, VERSION = "stylegan_reactive.training", "1"
 STATE_FILE = "state.safetensors"
@@ -53,6 +54,12 @@ class Saved:
     steps: int
     pictures: int
     stage_steps: int
+
+    def __post_init__(self) -> None:
+        counts = (self.calls, self.steps, self.pictures, self.stage_steps)
+        good = self.stage in MOMENTS and all(whole(count, 0, 2**62) for count in counts)
+        if not (good and isinstance(self.elapsed, int | float) and 0 <= self.elapsed < float("inf")):
+            raise ValueError("its progress is none")
 
 
 def networks_of(trainer: Trainer) -> dict[str, nn.Module]:
@@ -150,7 +157,7 @@ def read_saved(path: Path) -> Saved | None:
             )
         progress = json.loads(metadata["progress"])
         return Saved(settings_from_json(metadata["settings"]), **progress)
-    except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise TrainingError(f"{path} cannot be read ({error}). Choose another folder, or delete it.") from error
 
 

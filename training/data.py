@@ -22,7 +22,7 @@ Formula = Callable[[Latents, int], Tensor]  # latents and size -> linear light [
 FORMULAS: dict[str, Formula] = {"bloom": bloom, "silk": silk}
 SUPERSAMPLING = 2  # without it thin veins break up into dots
 # Pixels that are painted at once: some sixty values are held for each.
-PIXELS_AT_ONCE = {"cuda": 1 << 23, "cpu": 1 << 18}
+PIXELS_AT_ONCE = {"cuda": 1 << 22, "cpu": 1 << 18}
 
 
 def formula(name: str) -> Formula:

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylegan_reactive.generator import StyleGAN2
+from stylegan_reactive.generator.canvas import Canvas
 from stylegan_reactive.generator.controls import Controls
 from stylegan_reactive.generator.half_precision import HalfWeight, half_weight
 from stylegan_reactive.generator.layers import (
@@ -56,6 +57,19 @@ class TrainableSynthesis(StyleGAN2Synthesis):
 
     def half_weight(self, layer: str, weight: Tensor, dtype: torch.dtype, controls: Controls) -> HalfWeight:
         return half_weight(controls.weight(layer, weight), dtype)  # never kept: the next step has others
+
+    def paint(
+        self,
+        ws: Tensor,
+        noise: list[Tensor | None],
+        controls: Controls,
+        canvas: Canvas | None,
+        stop: int | None,
+        transform: Tensor | None,
+    ) -> Tensor:
+        # On a graphics card without the exactness that gradients otherwise ask for: it would cost the search for the
+        # quickest convolutions.
+        return self.paint_whole(ws, noise, controls, canvas, stop)
 
 
 class TrainableGenerator(StyleGAN2):

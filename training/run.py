@@ -26,6 +26,11 @@ LOG_FILE, SHEET_FOLDER = "log.jsonl", "sheets"
 STEPS_BETWEEN_CHECKS = 16
 
 
+def told(line: str) -> None:
+    """Print a line so that whoever reads it through a pipe sees it at once."""
+    print(line, flush=True)
+
+
 @dataclass(frozen=True)
 class Call:
     """What holds for one call of a training only.
@@ -51,7 +56,7 @@ class Call:
     steps: float = math.inf
     clock: Callable[[], float] = time.monotonic
     stopped: Callable[[], bool] = lambda: False
-    say: Callable[[str], None] = print
+    say: Callable[[str], None] = told
 
 
 def train(settings: Settings, folder: Path, device: torch.device, call: Call | None = None) -> Path:

@@ -7,6 +7,9 @@ import dataclasses
 import errno
 import itertools
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -173,6 +176,28 @@ def test_a_wrong_option_is_told_by_name(
     assert main([*options, "--out", str(tmp_path)]) == 1
     assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this signal is sent on POSIX systems")
+def test_the_signal_of_a_job_s_end_finishes_the_step_and_keeps_everything(tiny: Settings, tmp_path: Path) -> None:
+    small = ["channel_base", "channel_most", "w_dim", "mapping_layers", "batch", "size", "data"]
+    options = [text for name in small for text in (f"--{name.replace('_', '-')}", str(getattr(tiny, name)))]
+    command = [sys.executable, "-m", "training", "--device", "cpu", "--out", str(tmp_path), "--every", "0", *options]
+    root = Path(__file__).resolve().parents[2]
+    child = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert child.stdout is not None
+        child.stdout.readline()  # the first report
+        child.terminate()
+        output, errors = child.communicate(timeout=60)
+    finally:
+        child.kill()
+    assert (child.returncode, errors) == (0, "")
+    path = Path(output.splitlines()[-1])
+    assert load_generator(path).resolution == (32, 32)
+    saved = read_saved(tmp_path / STATE_FILE)
+    assert saved is not None
+    assert saved.steps == json.loads((tmp_path / LOG_FILE).read_text("utf-8").splitlines()[-1])["step"] >= 1
 
 
 def test_a_folder_of_other_settings_is_refused_and_one_of_the_same_goes_on(
