@@ -16,11 +16,12 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save
 
 import training.checkpoints
 from stylegan_reactive.generator import load_generator
 from training.__main__ import main
-from training.checkpoints import STATE_FILE, load_state, read_saved, save_state, tensors_of
+from training.checkpoints import FORMAT, STATE_FILE, VERSION, load_state, read_saved, save_state, tensors_of
 from training.errors import TrainingError
 from training.export import CARD_FILE, check_size, export
 from training.probe import choose_size, probe
@@ -155,6 +156,34 @@ def test_a_damaged_state_is_refused_and_left_alone(tiny: Settings, tmp_path: Pat
     generator = train(tiny, tmp_path / "other", CPU, Call(steps=0, say=silent))
     with pytest.raises(TrainingError, match="no state of a training"):
         read_saved(generator)
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("progress", '{"stage": "sleeping"}'),
+        ("progress", '{"steps": "many"}'),
+        ("progress", '{"elapsed": -1}'),
+        ("progress", "[" * 100_000),
+        ("settings", '{"size": "large"}'),
+        ("settings", '{"colour": "blue"}'),
+        ("settings", '{"seconds": null}'),
+    ],
+    ids=["stage", "steps", "elapsed", "depth", "size", "unknown", "nothing"],
+)
+def test_a_state_that_describes_itself_wrongly_is_refused(
+    tiny: Settings, tmp_path: Path, part: str, value: str
+) -> None:
+    path = tmp_path / STATE_FILE
+    progress = {"elapsed": 1.0, "calls": 1, "stage": "supervised", "steps": 1, "pictures": 4, "stage_steps": 1}
+    whole = {"settings": json.loads(tiny.to_json()), "progress": progress}
+    metadata = {"format": FORMAT, "version": VERSION} | {name: json.dumps(text) for name, text in whole.items()}
+    path.write_bytes(save({"nothing": torch.zeros(1)}, metadata))
+    assert read_saved(path) is not None
+    wrong = value if value.startswith("[") else json.dumps(whole[part] | json.loads(value))
+    path.write_bytes(save({"nothing": torch.zeros(1)}, metadata | {part: wrong}))
+    with pytest.raises(TrainingError):
+        read_saved(path)
 
 
 @pytest.mark.parametrize(
