@@ -44,7 +44,8 @@ def moment_at(settings: Settings, progress: float) -> Moment:
     """What holds after this share of the time, from 0 to 1.
 
     Supervised: 30 % of that time at a quarter of the size (never below 64 px), 30 % at half of it, 40 % at the full
-    size. Adversarial: always the full size, the supervised loss fading by the same factor in equal times.
+    size. Adversarial: always the full size, the supervised loss fading by the same factor in equal times
+    (evenly, if one of its ends is nought).
     """
     progress = min(max(progress, 0.0), 1.0)
     share = settings.supervised_share
@@ -56,7 +57,8 @@ def moment_at(settings: Settings, progress: float) -> Moment:
         size = settings.resolutions[-1 - min(smaller, steps - 1)]
         return Moment(SUPERVISED, size, settings.supervised_rate * rate_left, settings.mapping_boost, 1.0)
     passed = (progress - share) / (1 - share) if share < 1 else 1.0
-    weight = settings.supervised_last**passed if settings.supervised_last else 1 - passed
+    first, last = settings.supervised_first, settings.supervised_last
+    weight = first * (last / first) ** passed if first and last else first + (last - first) * passed
     return Moment(ADVERSARIAL, settings.size, settings.adversarial_rate * rate_left, 1.0, weight)
 
 

@@ -52,8 +52,8 @@ class Settings:
         The share of the pictures whose coarse, medium and fine layers get latents of their own.
     penalty, penalty_every : float, int
         The gamma of R1, and that it is computed in every such step only.
-    supervised_last : float
-        What the supervised loss counts at the end; it begins with 1.
+    supervised_first, supervised_last : float
+        What the supervised loss counts at both ends of the adversarial time; 0 and 0: not at all there.
     decay_share : float
         The last share of the time, in which the learning rate goes to zero.
     average_half_life : float
@@ -77,6 +77,7 @@ class Settings:
     mixing: float = 0.9
     penalty: float = 1.0
     penalty_every: int = 16
+    supervised_first: float = 1.0
     supervised_last: float = 0.1
     decay_share: float = 0.15
     average_half_life: float = 15000.0
@@ -84,7 +85,7 @@ class Settings:
     def __post_init__(self) -> None:
         formula(self.data)
         rates = ("seconds", "mapping_multiplier", "supervised_rate", "adversarial_rate", "average_half_life")
-        shares = ("supervised_share", "mixing", "supervised_last", "decay_share")
+        shares = ("supervised_share", "mixing", "supervised_first", "supervised_last", "decay_share")
         good = {
             "size": power_of_two(self.size, SIZES[0], SIZES[-1]),
             "seed": whole(self.seed, 0, 2**32 - 1),

@@ -206,6 +206,10 @@ def test_the_schedule_grows_then_plays_and_ends_with_a_rate_of_zero() -> None:
     weights = [m.supervised_weight for m in moments]
     assert weights == sorted(weights, reverse=True)
     assert (weights[0], weights[-1]) == (1.0, pytest.approx(0.1))
+    alone = dataclasses.replace(settings, supervised_share=0.0, supervised_first=0.0, supervised_last=0.0)
+    assert {(m.stage, m.supervised_weight) for m in (moment_at(alone, p) for p in (0.0, 0.5, 1.0))} == {
+        (ADVERSARIAL, 0.0)
+    }
     assert moments[850].rate == settings.adversarial_rate
     assert moments[925].rate == pytest.approx(settings.adversarial_rate / 2)
     assert moments[-1].rate == 0
