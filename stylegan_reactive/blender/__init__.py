@@ -25,6 +25,8 @@ from . import (
     preview,
     properties,
     song_operators,
+    trust,
+    trust_operators,
 )
 from .session import session
 from .shape_preview import shapes
@@ -32,6 +34,7 @@ from .shape_preview import shapes
 _CLASSES = (
     *preferences_panel.CLASSES,
     *engine_operators.CLASSES,
+    *trust_operators.CLASSES,
     *operators.CLASSES,
     *network_menu.CLASSES,
     *envelope_operators.CLASSES,
@@ -52,6 +55,7 @@ def register() -> None:
     properties.register()
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
+    trust.register()
     picture.register()
     mask_images.register()
     preview.register()
@@ -71,6 +75,7 @@ def unregister() -> None:
     mask_images.unregister()
     palette.thumbnails.clear()
     picture.unregister()
+    trust.unregister()
     for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)
     properties.unregister()

@@ -102,7 +102,7 @@ class SGR_OT_test_engine(LongOperator, bpy.types.Operator):
 
     def steps(self, scene: bpy.types.Scene) -> Steps[Report]:
         """The work."""
-        engine = session.engine()
+        engine = session.engine(for_file=False)
         yield from in_background("Starting the engine", lambda _report: engine.start())
         return (yield from in_background("Painting for two seconds", lambda report: engine.report(2.0, report)))
 
@@ -121,7 +121,7 @@ class SGR_OT_unload_networks(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> Answer:
         """Called by Blender."""
         try:
-            session.engine().unload()
+            session.engine(for_file=False).unload()
         except EngineError as error:
             return report_failure(self, context.scene, error)
         session.report_lines = ()

@@ -17,6 +17,7 @@ from .preferences import has_engine
 from .properties import settings_of
 from .session import session
 from .timing import song_strip
+from .trust_operators import draw_question
 
 TAB = "StyleGAN"
 EDITORS = ("VIEW_3D", "GRAPH_EDITOR", "IMAGE_EDITOR", "SEQUENCE_EDITOR", "NODE_EDITOR")
@@ -42,6 +43,7 @@ class SGR_PT_film:
         """Called by Blender."""
         layout, scene = self.layout, context.scene  # type: ignore[attr-defined]
         settings = settings_of(scene)
+        draw_question(layout, context.region.width)
         column = layout.column(align=True)
         column.label(text="1. Song", icon="SOUND")
         column.prop(settings, "song", text="")

@@ -10,6 +10,7 @@ from .manual import draw_help
 from .panel_parts import draw_notice, draw_text
 from .preferences import PACKAGE, engine_python, has_engine, own_folder
 from .session import session
+from .trust_operators import draw_allowed
 
 
 class SGR_Preferences(bpy.types.AddonPreferences):
@@ -79,6 +80,7 @@ class SGR_Preferences(bpy.types.AddonPreferences):
         column = layout.column()
         column.prop(self, "engine_memory")
         column.prop(self, "preview_memory")
+        draw_allowed(layout, width)
         notice = session.notice(context.scene)
         if notice is not None:
             draw_notice(layout.box(), notice, width)

@@ -12,6 +12,7 @@ from ..engine.protocol import NetworkFacts
 from ..errors import ReactiveError
 from .patch_parts import checkpoint_of
 from .preferences import chosen_device, engine_python, memory_limit, own_folder
+from .trust import trust
 
 
 @dataclass
@@ -42,8 +43,23 @@ class Session:
     _engine: Engine | None = None
     _notices: dict[int, Notice] = field(default_factory=dict)
 
-    def engine(self) -> Engine:
-        """The engine for the Python and device that are chosen now; it starts when it is first asked something."""
+    def engine(self, *, for_file: bool = True) -> Engine:
+        """The engine for the Python and device that are chosen now; it starts when it is first asked something.
+
+        Parameters
+        ----------
+        for_file : bool
+            It will be asked for what the open file names, which the artist must have allowed: see `trust`.
+
+        Raises
+        ------
+        NotAllowed
+            The open file is a stranger's.
+        EngineError
+            There is no Python for the engine.
+        """
+        if for_file:
+            trust.check()
         python, device = engine_python(), chosen_device()
         if self._engine is None or (self._engine.python, self._engine.device) != (python, device):
             self.close()

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whose files may use the engine: a .blend from a stranger loads no network and starts no engine until it is allowed.
+
+A file that is made here, or that holds nothing of this extension when it is opened, is the artist's own. So is every
+file that is saved while it is allowed. Any other is allowed by the artist, by itself or with its folder, and that is
+kept in the extension's own folder. In the background nobody can be asked: there `ENVIRONMENT` names what is allowed.
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import bpy
+from bpy.app.handlers import persistent
+
+from ..errors import EngineError
+from ..files import write_whole
+from .preferences import own_folder
+
+ENVIRONMENT = "STYLEGAN_REACTIVE_TRUST"  # files and folders that are allowed, as PATH separates its folders
+LARGEST_LIST = 1 << 20  # bytes
+
+
+class NotAllowed(EngineError):
+    """The file that is open was not allowed yet."""
+
+
+@dataclass
+class Trust:
+    """What is allowed while Blender runs.
+
+    ``opened`` is the path of a file that came from outside with settings of this extension in it, else empty: then
+    there is nothing to ask. ``allowed`` are files and folders that hold for this run alone.
+    """
+
+    opened: str = ""
+    allowed: set[str] = field(default_factory=set)
+
+    def strangers(self) -> list[str]:
+        """The files that are open, with their libraries, and not allowed."""
+        files = {self.opened} if self.opened else set()
+        files |= {
+            bpy.path.abspath(scene.library.filepath)
+            for scene in bpy.data.scenes
+            if scene.library is not None and holds_settings(scene)
+        }
+        if not files:
+            return []
+        known = [*self.allowed, *read_allowed(), *filter(None, os.environ.get(ENVIRONMENT, "").split(os.pathsep))]
+        return sorted(file for file in files if not any(covers(allowed, file) for allowed in known))
+
+    def check(self) -> None:
+        """Raise `NotAllowed` unless everything that is open is allowed."""
+        strangers = self.strangers()
+        if strangers:
+            raise NotAllowed(
+                f"{Path(strangers[0]).name} was not made here, so nothing that it names is loaded yet. "
+                f"Press Allow This File in the StyleGAN tab if you know where it is from. In the background, name it "
+                f"or its folder in the variable {ENVIRONMENT}."
+            )
+
+    def allow(self, path: str) -> None:
+        """Allow a file, or a folder with all that is in it, from now on."""
+        self.allowed.add(path)
+        kept = read_allowed()
+        if not any(covers(other, path) for other in kept):
+            write_allowed([*kept, path])
+
+    def withdraw(self, path: str) -> None:
+        """Allow a file or folder no longer."""
+        self.allowed.discard(path)
+        write_allowed([allowed for allowed in read_allowed() if allowed != path])
+
+    def all_allowed(self) -> list[str]:
+        """Files and folders that are allowed, but for those of the environment."""
+        return sorted({*self.allowed, *read_allowed()})
+
+
+trust = Trust()
+
+
+def holds_settings(scene: bpy.types.Scene) -> bool:
+    """Whether a scene has anything of this extension in it."""
+    settings = scene.stylegan_reactive
+    return any(
+        settings.is_property_set(rna.identifier)
+        for rna in settings.bl_rna.properties
+        if rna.identifier not in ("rna_type", "name")
+    )
+
+
+def covers(allowed: str, file: str) -> bool:
+    """Whether a file is this one or lies in this folder, wherever links lead."""
+    with contextlib.suppress(OSError, ValueError):
+        real, place = Path(os.path.realpath(file)), Path(os.path.realpath(allowed))
+        return real == place or place in real.parents
+    return False
+
+
+def read_allowed() -> list[str]:
+    """What the artist allowed in earlier runs; nothing where the list cannot be read."""
+    with contextlib.suppress(OSError, ValueError, TypeError, LookupError, RecursionError):
+        for file in _list_file(create=False):
+            if file.stat().st_size <= LARGEST_LIST:
+                entries = json.loads(file.read_text(encoding="utf-8"))["allowed"]
+                return [entry for entry in entries if isinstance(entry, str) and entry]
+    return []
+
+
+def write_allowed(paths: list[str]) -> None:
+    """Keep what is allowed; where the extension has no folder of its own, it holds for this run."""
+    kept: list[str] = []
+    for path in dict.fromkeys(paths):  # a folder stands for the files in it
+        if not any(other != path and covers(other, path) for other in paths):
+            kept.append(path)
+    for file in _list_file(create=True):
+        write_whole(file, json.dumps({"allowed": kept}, indent=1).encode())
+
+
+def _list_file(*, create: bool) -> Iterator[Path]:
+    folder = own_folder("allowed", create=create)
+    if folder is not None:
+        yield folder / "files.json"
+
+
+@persistent
+def on_load(path: str = "", _: object = None) -> None:
+    """A file was opened: is there anything in it to ask about?"""
+    local = (scene for scene in bpy.data.scenes if scene.library is None)
+    trust.opened = bpy.data.filepath if any(map(holds_settings, local)) else ""
+
+
+@persistent
+def on_save(path: str = "", _: object = None) -> None:
+    """What is saved while it is allowed is the artist's own, under its new name too."""
+    saved = path or bpy.data.filepath
+    if saved and not trust.strangers() and any(map(holds_settings, bpy.data.scenes)):
+        with contextlib.suppress(OSError):  # the file is saved; at worst it is asked about once
+            trust.allow(saved)
+
+
+HANDLERS = (("load_post", on_load), ("save_post", on_save))
+
+
+def register() -> None:
+    """Look at files as they are opened; at the one that is open now, too."""
+    for event, handler in HANDLERS:
+        getattr(bpy.app.handlers, event).append(handler)
+    if hasattr(bpy.data, "scenes"):  # not while Blender starts: then a file is yet to be opened
+        on_load()
+
+
+def unregister() -> None:
+    """Stop looking."""
+    for event, handler in HANDLERS:
+        getattr(bpy.app.handlers, event).remove(handler)
