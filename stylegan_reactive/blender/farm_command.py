@@ -27,6 +27,7 @@ from .farm_join import join
 from .preferences import DEVICE_ENVIRONMENT, ENVIRONMENT, engine_python, preferences
 from .session import session
 from .steps import finish
+from .trust import trust
 
 COMMAND = "stylegan_farm"
 
@@ -106,6 +107,7 @@ def run(options: argparse.Namespace) -> None:
     """Do what was asked for; raises `ReactiveError`."""
     use_engine(options.engine_python)
     if options.what == "submit":
+        trust.allowed.add(str(options.film.resolve()))  # whoever gave the command means this file
         bpy.ops.wm.open_mainfile(filepath=str(options.film.resolve()), load_ui=False)
         place = finish(bundle_steps(bpy.context.scene, options.bundle, job_options(options)))
         say([f"The job bundle is in {place}"])

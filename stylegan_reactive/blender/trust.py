@@ -127,16 +127,16 @@ def _list_file(*, create: bool) -> Iterator[Path]:
 
 
 @persistent
-def on_load(path: str = "", _: object = None) -> None:
+def on_load(_path: str = "", _: object = None) -> None:
     """A file was opened: is there anything in it to ask about?"""
     local = (scene for scene in bpy.data.scenes if scene.library is None)
     trust.opened = bpy.data.filepath if any(map(holds_settings, local)) else ""
 
 
 @persistent
-def on_save(path: str = "", _: object = None) -> None:
+def on_save(_path: str = "", _: object = None) -> None:
     """What is saved while it is allowed is the artist's own, under its new name too."""
-    saved = path or bpy.data.filepath
+    saved = bpy.data.filepath  # that of the file which is open, also when a copy was saved
     if saved and not trust.strangers() and any(map(holds_settings, bpy.data.scenes)):
         with contextlib.suppress(OSError):  # the file is saved; at worst it is asked about once
             trust.allow(saved)

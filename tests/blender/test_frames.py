@@ -31,7 +31,8 @@ def test_frame_is_the_same_from_another_process(
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "film.blend"))
     run_blender(
         f"""
-        import bpy, stylegan_reactive
+        import bpy, os, stylegan_reactive
+        os.environ["STYLEGAN_REACTIVE_TRUST"] = {str(tmp_path)!r}
         stylegan_reactive.register()
         bpy.ops.wm.open_mainfile(filepath={str(tmp_path / "film.blend")!r})
         bpy.context.scene.render.filepath = {str(tmp_path / "second")!r} + "/"

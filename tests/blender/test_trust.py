@@ -137,9 +137,7 @@ def test_own_files_are_never_asked_about(
     assert trust.strangers() == []
 
 
-def test_scene_linked_from_a_stranger_is_asked_about(
-    stranger: Path, started: list[str], beat: Path
-) -> None:
+def test_scene_linked_from_a_stranger_is_asked_about(stranger: Path, started: list[str], beat: Path) -> None:
     bpy.ops.wm.read_factory_settings(use_empty=True)
     with bpy.data.libraries.load(str(stranger), link=True) as (there, here):
         here.scenes = list(there.scenes)

@@ -16,6 +16,7 @@ from stylegan_reactive.blender.properties import settings_of
 CASES: dict[str, list[dict[str, Any]]] = {
     "place": [{"where": where} for where in ("BEHIND", "OVER", "SURFACE", "SCREEN", "WORLD", "DISPLACE", "MASK")],
     "apply_preset": [{"name": "reference"}],
+    "use_builtin_network": [{"network": "silk"}],
     "list_edit": [
         {"collection": collection, "action": action, "step": -1}
         for collection in ("envelopes", "latent_layers", "noise_layers", "bends", "rewrites", "palette")
