@@ -105,7 +105,7 @@ bench-generator: setup  ## time StyleGAN2 from 64 to 1024 px beside a textbook v
 extension: setup  ## build the zip for Blender in build/ and validate it
 	@$(PYTHON_IN_VENV) tools/build_extension.py
 
-NETWORK_SCRIPTS := tools/make_generator.py
+NETWORK_SCRIPTS := tools/make_generator.py tools/make_bloom.py
 
 assets: setup  ## make the built-in song and the built-in networks again
 	@$(PYTHON_IN_VENV) tools/make_song.py

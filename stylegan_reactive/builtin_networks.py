@@ -39,7 +39,10 @@ class BuiltinNetwork:
         return ASSETS / f"{self.name}.safetensors"
 
 
-BUILTIN_NETWORKS = (BuiltinNetwork("silk", "Silk", "Folds of glossy, veined silk; very fast on any computer"),)
+BUILTIN_NETWORKS = (
+    BuiltinNetwork("silk", "Silk", "Folds of glossy, veined silk; very fast on any computer"),
+    BuiltinNetwork("bloom", "Bloom", "Luminous flowers in a dark nebula, with stars that twinkle with the noise"),
+)
 DEFAULT = "silk"
 
 
