@@ -44,7 +44,7 @@ WITH_ENGINE = if [ -x $(ENGINE_PYTHON) ]; then \
 	export STYLEGAN_REACTIVE_PYTHON="$${STYLEGAN_REACTIVE_PYTHON:-$$PWD/$(ENGINE_PYTHON)}"; fi;
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo films docs test test-blender test-window tutorial lint bench bench-audio eval-audio bench-generator extension assets train clean
+.PHONY: help setup demo films docs test test-blender test-window tutorial lint bench bench-audio eval-audio bench-generator farm extension assets train clean
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -102,6 +102,9 @@ bench-generator: setup  ## time StyleGAN2 from 64 to 1024 px beside a textbook v
 	@python=$(PYTHON_IN_VENV); if [ -x $(ENGINE_PYTHON) ]; then python=$(ENGINE_PYTHON); fi; \
 		PYTHONPATH=. "$$python" benchmarks/generator.py --all
 
+farm: setup  ## render a short film as render farms do, in several processes, and compare it with one in one go
+	@$(WITH_ENGINE) $(PYTHON_IN_VENV) tools/farm.py
+
 extension: setup  ## build the zip for Blender in build/ and validate it
 	@$(PYTHON_IN_VENV) tools/build_extension.py
 
@@ -117,6 +120,6 @@ train: setup  ## train a generator on pictures of formulas, or go on with it (do
 		$(if $(DATA),--data "$(DATA)") $(if $(SIZE),--size "$(SIZE)") $(if $(SECONDS),--seconds "$(SECONDS)") \
 		$(if $(OUT),--out "$(OUT)") $(MORE)
 
-clean:  ## delete .venv, .venv-engine, .venv-blender, build/, examples/out/ and all caches
-	@rm -rf .venv .venv-engine .venv-blender build examples/out .pytest_cache .mypy_cache .ruff_cache
+clean:  ## delete .venv, .venv-engine, .venv-blender, .venv-farm, build/, examples/out/ and all caches
+	@rm -rf .venv .venv-engine .venv-blender .venv-farm build examples/out .pytest_cache .mypy_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
