@@ -89,9 +89,8 @@ class Stage:
         """Run commands side by side; raises `FarmError` where one fails."""
         began = time.monotonic()
         children = [self.start(command) for command in commands]
-        failed = [child.args for child in children if child.wait()]
-        if failed:
-            raise FarmError(f"{what}: {failed[0]} failed. See the end of {self.log}.")
+        if any([child.wait() for child in children]):
+            raise FarmError(f"{what} failed. See the end of {self.log}.")
         print(f"  {what:58}{time.monotonic() - began:7.1f} s", flush=True)
 
 
@@ -117,22 +116,19 @@ def compare(bundle: Path, onego: Path, first: int, frames: int) -> None:
 
     for frame in range(first, first + frames):
         name = f"frame_{frame:06d}.png"
-        pictures = [np.asarray(Image.open(folder / "frames" / name)) for folder in (bundle / "output", onego)]
-        if not np.array_equal(*pictures):
+        made, wanted = (np.asarray(Image.open(folder / "frames" / name)) for folder in (bundle / "output", onego))
+        if not np.array_equal(made, wanted):
             raise FarmError(f"{name} is not the frame that was rendered in one go.")
-    decoded = []
+    videos, sounds = [], []
     for film in (bundle / "output" / "film.mp4", onego / "film.mp4"):
         with av.open(str(film)) as container:
-            video = [picture.to_ndarray() for picture in container.decode(video=0)]
+            videos.append(np.stack([picture.to_ndarray() for picture in container.decode(video=0)]))
         with av.open(str(film)) as container:
-            sound = [piece.to_ndarray() for piece in container.decode(audio=0)]
-        decoded.append((np.stack(video), np.concatenate(sound, axis=-1)))
-    (video, sound), (wanted_video, wanted_sound) = decoded
-    if not np.array_equal(video, wanted_video) or not np.array_equal(sound, wanted_sound):
+            sounds.append(np.concatenate([piece.to_ndarray() for piece in container.decode(audio=0)], axis=-1))
+    if not np.array_equal(videos[0], videos[1]) or not np.array_equal(sounds[0], sounds[1]):
         raise FarmError("The joined film is not the film that was rendered in one go.")
-    print(
-        f"  {frames} frames, {len(video)} decoded pictures and {sound.shape[-1]} samples of sound: equal, bit for bit"
-    )
+    counts = f"{frames} frames, {len(videos[0])} decoded pictures and {sounds[0].shape[-1]} samples of sound"
+    print(f"  {counts}: equal, bit for bit")
 
 
 def open_job_description(stage: Stage, program: str, bundle: Path, blender: Path) -> None:

@@ -117,6 +117,7 @@ def run(options: argparse.Namespace) -> None:
         return
     job = farm_worker.open_job(options.bundle, options.output)
     os.environ[DEVICE_ENVIRONMENT] = job.manifest.device
+    session.same_everywhere = True
     if options.what == "check":
         say(farm_worker.check(job, thorough=True, keep=not options.report_only))
     elif options.what == "environment":

@@ -30,6 +30,7 @@ class Session:
 
     ``report_lines`` is what the engine said of itself when it was last tested.
     ``networks`` has what the engine says of the networks that it was asked about, by `checkpoint_of`.
+    ``same_everywhere``: use nothing that was measured on this machine, for it may round otherwise than another.
     ``farm_bundle`` is the folder of the last job for a render farm, ``farm_lines`` the report of the last check.
     ``clipboard`` holds a copied patch where the system has no clipboard.
     """
@@ -37,6 +38,7 @@ class Session:
     busy: bool = False
     report_lines: tuple[str, ...] = ()
     clipboard: str = ""
+    same_everywhere: bool = False
     farm_bundle: str = ""
     farm_lines: tuple[str, ...] = ()
     networks: dict[str, NetworkFacts] = field(default_factory=dict)
@@ -64,7 +66,7 @@ class Session:
         if self._engine is None or (self._engine.python, self._engine.device) != (python, device):
             self.close()
             self._engine = Engine(python, device, log_folder=_log_folder())
-        cache = own_folder("cache")
+        cache = None if self.same_everywhere else own_folder("cache")
         self._engine.configure(Settings(memory=memory_limit(), cache_folder="" if cache is None else str(cache)))
         return self._engine
 
