@@ -17,13 +17,14 @@ CYMBAL = (263.0, 400.0, 421.0, 474.0, 587.0, 845.0)  # Hz; the ratios of an old 
 
 
 def kick(event: Event, seed: int) -> Sound:
-    """A sine that falls from 150 Hz (and a flick above) to A flat, 52 Hz; driven softly, with a click on top."""
+    """A sine that falls from 150 Hz (and a flick above) to A flat, 52 Hz; driven softly, with a beater on top."""
     samples = round(0.4 * SAMPLE_RATE)
     time = clock(samples)
     frequency = hertz(32) + 98.0 * np.exp(-time / 0.032) + 240.0 * np.exp(-time / 0.005)
     body = np.tanh(2.0 * sine(frequency, samples) * decay(samples, 0.12)) / np.tanh(2.0)
-    click = high_pass(low_pass(noise(samples, seed=11), 6000.0), 1500.0) * decay(samples, 0.003, attack=0.0002)
-    return pan(event.velocity * (body + 0.2 * event.velocity * click), 0.0)
+    click = high_pass(low_pass(noise(samples, seed=11), 7000.0), 1500.0) * decay(samples, 0.0025, attack=0.0001)
+    knock = sine(1150.0, samples) * decay(samples, 0.005, attack=0.0001)
+    return pan(event.velocity * (body + 0.5 * event.velocity * click + 0.2 * knock), 0.0)
 
 
 def snare(event: Event, seed: int) -> Sound:

@@ -62,7 +62,7 @@ def pitch(event: Event) -> float:
 
 def sub(event: Event, seed: int) -> Sound:
     """A sine, warmed so that small loudspeakers have overtones of it; it swells in and leaves attacks to others."""
-    release = 0.06 if event.start < CLOSE else 0.9
+    release = 0.06 if event.start < CLOSE else 0.45
     samples = event.length + round(release * SAMPLE_RATE)
     wave = sine(pitch(event), samples)
     warm = np.tanh(1.6 * wave + 0.25) - np.tanh(0.25)

@@ -12,7 +12,7 @@ from scipy import ndimage, signal
 from song_score import SAMPLE_RATE
 from song_synthesis import Sound, decibels, high_pass
 
-CEILING = 10.0 ** (-1.6 / 20.0)  # leaves room for what the Vorbis coder adds to peaks: below -1 dBTP when decoded
+CEILING = 10.0 ** (-1.9 / 20.0)  # leaves room for what the Vorbis coder adds to peaks: below -1 dBTP when decoded
 LOUDNESS = -14.0  # LUFS, the level at which streaming services play
 MONO = 120.0  # Hz below which both sides are the same
 OVER = 4  # times the sample rate at which the tape bends the wave, so that its overtones fold nowhere

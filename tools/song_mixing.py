@@ -29,18 +29,18 @@ class Channel:
 
 
 DESK: dict[str, Channel] = {
-    "kick": Channel(-5.0, chamber=-34.0, low_cut=28.0),
+    "kick": Channel(-6.0, chamber=-34.0, low_cut=28.0),
     "snare": Channel(-3.5, chamber=-13.0, plate=-24.0, low_cut=160.0),
     "hats": Channel(-6.0, chamber=-22.0),
     "effects": Channel(-16.5, plate=-12.0, duck=0.3),
-    "sub": Channel(-15.5, duck=0.6),
+    "sub": Channel(-15.0, duck=0.6),
     "bass": Channel(-10.0, duck=0.5, low_cut=110.0),
-    "pad": Channel(-13.0, plate=-12.0, duck=0.7, low_cut=190.0),
-    "keys": Channel(-13.5, chamber=-14.0, plate=-16.0, echo=-24.0, duck=0.45, low_cut=240.0),
+    "pad": Channel(-12.5, plate=-14.0, duck=0.7, low_cut=190.0),
+    "keys": Channel(-12.5, chamber=-14.0, plate=-16.0, echo=-24.0, duck=0.45, low_cut=240.0),
     "arpeggio": Channel(-11.5, plate=-12.0, echo=-9.0, duck=0.4, low_cut=320.0),
-    "lead": Channel(-7.0, chamber=-16.0, plate=-14.0, echo=-14.0, duck=0.3, low_cut=220.0),
-    "soft": Channel(-9.5, chamber=-14.0, plate=-11.0, echo=-13.0, duck=0.15, low_cut=200.0),
-    "bells": Channel(-21.0, plate=-5.0, echo=-9.0, duck=0.2, low_cut=220.0),
+    "lead": Channel(-6.0, chamber=-16.0, plate=-14.0, echo=-14.0, duck=0.3, low_cut=220.0),
+    "soft": Channel(-9.0, chamber=-14.0, plate=-11.0, echo=-13.0, duck=0.15, low_cut=200.0),
+    "bells": Channel(-20.0, plate=-5.0, echo=-9.0, duck=0.2, low_cut=220.0),
 }
 
 # High shelves: above this many Hz so many dB.
@@ -74,13 +74,25 @@ RIDES: dict[str, Points] = {
     ),
     "bells": ((0, 0), (20, 0), (20.01, 1.5)),
     "bass": ((0, -2), (6, -2), (6.01, -6), (7.9, -2), (8, 0), (13.9, 0), (14, -6), (15.9, -2), (16, 0)),
-    "arpeggio": ((0, -1), (6, 0), (7.9, 2), (8, -2), (12, -2), (12.05, -1), (14, 0), (15.9, 2), (16, -1)),
+    "arpeggio": (
+        (0, 4),
+        (5.9, 6),
+        (6, 2),
+        (7.9, 3),
+        (8, 0.5),
+        (12, 0.5),
+        (12.05, 4),
+        (13.9, 5),
+        (14, 2),
+        (15.9, 3),
+        (16, 0),
+    ),
 }
 
 # The whole mix: (bar, dB). Quiet before the verse, held back before the drops, full in them.
 WHOLE: Points = (
     *((0, -5), (1.98, -5), (2, -4), (5.99, -4), (6, -5), (7.9, -1), (8, -0.5), (12, -0.5), (12.02, -5)),
-    *((13.98, -5), (14, -5), (15.9, -1), (16, 0), (19.99, 0), (20, -4), (22, -4)),
+    *((13.98, -5), (14, -5), (15.9, -1), (16, 0), (19.99, 0), (20, -4.5), (22, -4.5)),
 )
 
 

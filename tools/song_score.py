@@ -182,10 +182,12 @@ def _snares() -> list[Event]:
 
 
 def _hats() -> list[Event]:
-    """Closed and open hats; an open one rings until the next hat shuts it."""
+    """Closed and open hats, on time where a kick is; an open one rings until the next hat shuts it."""
     hits = [*_drums("hats", "closed", HATS_CLOSED), *_drums("hats", "open", HATS_OPEN)]
     hits.sort(key=lambda event: event.start)
-    hits = by_hand(hits, 22, 0.004, 0.1)
+    kicks = {event.start for event in _drums("kick", "", KICK)}
+    played = by_hand(hits, 22, 0.004, 0.1)
+    hits = [replace(by, start=hit.start) if hit.start in kicks else by for hit, by in zip(hits, played, strict=True)]
     return [
         replace(hit, length=min(4 * SIXTEENTH, after.start - hit.start)) if after else hit
         for hit, after in zip(hits, [*hits[1:], None], strict=True)
@@ -206,7 +208,7 @@ def _bass(harmony: tuple[Chord, ...]) -> list[Event]:
         bar = chord.start // BAR
         loud = 1.0 if bar in DROPS else 0.75 if 2 <= bar < 6 else 0.6 if bar == LAST_BAR else 0.0
         if loud:
-            end = min(chord.end, grid(LAST_BAR, 12))
+            end = min(chord.end, grid(LAST_BAR, 2))
             held = end - chord.start - SIXTEENTH // 3
             events.append(Event("bass", chord.start, held, loud, chord.root, "sub"))
     for bar in BUILDS:  # eighths that grow through two bars, with no low end yet

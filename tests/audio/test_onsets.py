@@ -50,7 +50,7 @@ def test_onsets_of_the_built_in_song_are_nearly_all_real(builtin_song):
     true = (times * 30).astype(int)
     distance = np.abs(seen[:, None] - true).min(axis=1)
     assert np.mean(distance <= 1) >= 0.95
-    assert f_within_a_frame(onset, times, 30) >= 0.84
+    assert f_within_a_frame(onset, times, 30) >= 0.88
 
 
 def test_vibrato_and_beating_are_no_onsets(write_song):

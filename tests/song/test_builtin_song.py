@@ -9,11 +9,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import mir_eval
 import numpy as np
 import numpy.typing as npt
 import pytest
 import soundfile
 from scipy import signal
+
+from stylegan_reactive.audio import Analysis, analyse
 
 Sound = npt.NDArray[np.float64]
 PITCH_CLASSES = 12
@@ -49,6 +52,12 @@ def played_again(maker: ModuleType) -> tuple[Sound, dict[str, Any]]:
     stems = maker.play(score)
     sound, _ = maker.mix(stems, score)
     return sound, maker.truth(score, stems, sound)
+
+
+@pytest.fixture(scope="module")
+def heard(builtin_song: Path) -> Analysis:
+    """What an artist's envelopes are made of."""
+    return analyse(builtin_song, 30, ["kick", "snare", "hats", "sections"])
 
 
 def band(sound: Sound, rate: int, low: float, high: float) -> Sound:
@@ -170,6 +179,18 @@ def test_loud_parts_are_louder_than_quiet_ones(song: tuple[Sound, int], truth: d
     assert rest + 6 < drop
     assert second_build + 2 < second_drop
     assert outro + 3 < second_drop
+
+
+@pytest.mark.parametrize("drum", ["kick", "snare", "hats"])
+def test_each_drum_is_told_from_all_others(heard: Analysis, truth: dict[str, Any], drum: str) -> None:
+    seen = (np.flatnonzero(heard[drum] > 0.4) + 0.5) / 30
+    assert mir_eval.onset.f_measure(np.array(truth["onsets"][drum]), seen, window=0.05)[0] > 0.82
+
+
+def test_sections_are_found_where_they_begin(heard: Analysis, truth: dict[str, Any]) -> None:
+    written = np.array([part[:2] for part in truth["sections"]])
+    found = np.array([(part.start, part.end) for part in heard.sections])
+    assert mir_eval.segment.detection(written, found, window=0.5, trim=True)[2] >= 0.8
 
 
 def test_sections_and_chords_fill_the_song_and_change_on_beats(truth: dict[str, Any]) -> None:
