@@ -46,7 +46,7 @@ from stylegan_reactive.generator.execution import prepare
 from stylegan_reactive.generator.mapping import MappingConfig
 
 FPS = 30.0
-BEATS_PER_SECOND = 2.1  # of the built-in song
+BEATS_PER_SECOND = 2.25  # of the built-in song
 
 
 def made_up_values(patch: Patch, second: float) -> dict[str, float]:
