@@ -44,7 +44,7 @@ WITH_ENGINE = if [ -x $(ENGINE_PYTHON) ]; then \
 	export STYLEGAN_REACTIVE_PYTHON="$${STYLEGAN_REACTIVE_PYTHON:-$$PWD/$(ENGINE_PYTHON)}"; fi;
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo films docs test test-blender test-window tutorial lint bench bench-audio eval-audio bench-generator farm extension assets train clean
+.PHONY: help setup demo films docs test test-blender test-window tutorial lint soak bench bench-audio eval-audio bench-generator farm extension assets train clean
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -119,6 +119,9 @@ train: setup  ## train a generator on pictures of formulas, or go on with it (do
 	@python=$(PYTHON_IN_VENV); if [ -x $(ENGINE_PYTHON) ]; then python=$(ENGINE_PYTHON); fi; "$$python" -m training \
 		$(if $(DATA),--data "$(DATA)") $(if $(SIZE),--size "$(SIZE)") $(if $(SECONDS),--seconds "$(SECONDS)") \
 		$(if $(OUT),--out "$(OUT)") $(MORE)
+
+soak: setup  ## the long run: FRAMES=20000 pictures with crashes, while memory is watched (Linux)
+	@$(WITH_ENGINE) PYTHONPATH=. $(PYTHON_IN_VENV) tools/soak.py --frames $(or $(FRAMES),20000)
 
 clean:  ## delete .venv, .venv-engine, .venv-blender, .venv-farm, build/, examples/out/ and all caches
 	@rm -rf .venv .venv-engine .venv-blender .venv-farm build examples/out .pytest_cache .mypy_cache .ruff_cache

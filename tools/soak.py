@@ -84,8 +84,18 @@ def look(pictures: int, lives: int, engine_pid: int) -> Sample:
     )
 
 
-def tiny_network(path: Path) -> Path:
-    """A network of random weights that paints 32 x 32 pixels at once."""
+def engine_python() -> str:
+    """The Python that has torch."""
+    return os.environ.get("STYLEGAN_REACTIVE_PYTHON") or sys.executable
+
+
+def with_package() -> dict[str, str]:
+    """The environment of a child that shall find our package."""
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+
+
+def make_network(path: Path) -> None:
+    """Write a network of random weights that paints 32 x 32 pixels at once; runs in the engine's Python."""
     import torch
 
     from stylegan_reactive.generator import StyleGAN2, StyleGAN2Config, save_generator
@@ -93,7 +103,6 @@ def tiny_network(path: Path) -> Path:
 
     torch.manual_seed(0)
     save_generator(StyleGAN2(StyleGAN2Config(MappingConfig(8, 0, 8, (8, 8)), 32, (8, 8, 8, 8))), path)
-    return path
 
 
 def requests_of(
@@ -124,7 +133,7 @@ def requests_of(
 def through_the_engine(name: str, checkpoint: str, count: int, folder: Path) -> Part:
     """Ask an engine for pictures, and kill it half way."""
     part, chance, began = Part(name), random.Random(1), time.monotonic()
-    engine = Engine(os.environ.get("STYLEGAN_REACTIVE_PYTHON") or sys.executable, "cpu", folder)
+    engine = Engine(engine_python(), "cpu", folder)
     seen: dict[tuple[Any, ...], bytes] = {}
     every = max(1, count // SAMPLES)
     try:
@@ -146,8 +155,7 @@ def through_the_engine(name: str, checkpoint: str, count: int, folder: Path) -> 
 def inside_blender(checkpoint: str, count: int, folder: Path) -> Part:
     """Render in a Blender without a window, in a process of its own."""
     command = [sys.executable, __file__, "--inside-blender", checkpoint, "--frames", str(count)]
-    root = str(Path(__file__).resolve().parent.parent)
-    environment = {**os.environ, "PYTHONPATH": root, "BLENDER_USER_RESOURCES": str(folder / "blender")}
+    environment = {**with_package(), "BLENDER_USER_RESOURCES": str(folder / "blender")}
     began = time.monotonic()
     output = subprocess.run(command, env=environment, cwd=folder, stdout=subprocess.PIPE, text=True, check=True).stdout
     told = json.loads(next(line for line in output.splitlines() if line.startswith('{"samples"')))
@@ -255,7 +263,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--frames", type=int, default=20000)
     parser.add_argument("--inside-blender", metavar="NETWORK", help=argparse.SUPPRESS)
+    parser.add_argument("--make-network", type=Path, metavar="FILE", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
+    if chosen.make_network:
+        make_network(chosen.make_network)
+        return 0
     if chosen.inside_blender:
         render_here(chosen.inside_blender, chosen.frames)
     if sys.platform != "linux":
@@ -267,7 +279,8 @@ def main() -> int:
     before = set(Path("/dev/shm").glob(f"{PREFIX}*"))
     with tempfile.TemporaryDirectory(prefix="soak-") as name:
         folder = Path(name)
-        tiny = str(tiny_network(folder / "tiny.safetensors"))
+        tiny = str(folder / "tiny.safetensors")
+        subprocess.run([engine_python(), __file__, "--make-network", tiny], check=True, env=with_package())
         parts = (
             lambda: through_the_engine("tiny network", tiny, chosen.frames - in_blender - builtin, folder),
             lambda: through_the_engine("built-in network", "builtin", builtin, folder),

@@ -20,7 +20,7 @@ import bpy
 from ..farm.frames import runs_of
 from ..farm.manifest import BundleError
 from .farm_worker import Job, check
-from .picture import watch
+from .render_watch import watch
 
 PARTIAL = ".partial-"
 
@@ -63,9 +63,9 @@ class Keeper:
         """Called by Blender when a frame was written."""
         frame = scene.frame_current
         written = Path(scene.render.frame_path(frame=frame))
-        if watch.failed:
+        if watch.troubles:
             written.unlink(missing_ok=True)
-            self._fail("; ".join(text for _scene, _frames, text in watch.failed.values()))
+            self._fail("; ".join(watch.troubles))
             return
         try:
             os.replace(written, self.files.path(frame))

@@ -2,18 +2,18 @@
 """The panel's buttons. Each is a few lines over a plain function that scripts can call too."""
 
 import contextlib
-import time
 from pathlib import Path
 from typing import Any
 
 import bpy
 
 from ..errors import ReactiveError
+from ..files import Stamp, stamp
 from .bake import missing_envelopes
 from .film import film_steps
 from .network import read_network_steps
-from .picture import watch
 from .properties import settings_of
+from .render_watch import watch
 from .session import Notice, session
 from .set_up import BUILTIN_SONG, set_up_steps
 from .steps import Step, Steps, finish, scene_again
@@ -164,37 +164,51 @@ class SGR_OT_render(bpy.types.Operator):
         return self._render(context, "EXEC_DEFAULT" if bpy.app.background else "INVOKE_DEFAULT")
 
     def _render(self, context: bpy.types.Context, how: str) -> Answer:
-        scene = context.scene
         try:
-            if settings_of(scene).image is None:
-                raise ReactiveError("This scene is not set up yet. Press Set Up Scene first.")
-            missing = missing_envelopes(scene)
-            if missing:
-                raise ReactiveError(f"The curve {min(missing)!r} is not baked yet. Press Bake first.")
+            prepare_render(context.scene)
         except ReactiveError as error:
-            return report_failure(self, scene, error)
-        session.tell(scene, None)
-        watch.forget()
-        uid, began = scene.session_uid, time.time()
-        try:
-            bpy.ops.render.render(how, animation=True)
-        except RuntimeError as error:  # Blender's own report
-            reason = str(error).removeprefix("Error: ").strip().rstrip(".")
-            film = bpy.path.abspath(scene.render.filepath)
-            failure = ReactiveError(f"Blender did not render to {film}: {reason}. Check the output path.")
-            return report_failure(self, scene, failure)
-        if how == "EXEC_DEFAULT":
-            tell_where_the_film_is(uid, began)
-        else:
-            bpy.app.timers.register(lambda: tell_where_the_film_is(uid, began), first_interval=1.0)
-        notice = session.notice(scene)
-        if notice is not None and notice.is_error:
-            self.report({"ERROR"}, notice.text)
-            return {"CANCELLED"}
-        return {"FINISHED"}
+            return report_failure(self, context.scene, error)
+        return start_render(self, context.scene, how)
 
 
-def tell_where_the_film_is(uid: int, began: float) -> float | None:
+def prepare_render(scene: bpy.types.Scene) -> None:
+    """Raise `ReactiveError` where a scene is not ready to be rendered; else take away what an earlier render told."""
+    if settings_of(scene).image is None:
+        raise ReactiveError("This scene is not set up yet. Press Set Up Scene first.")
+    missing = missing_envelopes(scene)
+    if missing:
+        raise ReactiveError(f"The curve {min(missing)!r} is not baked yet. Press Bake first.")
+    session.tell(scene, None)
+    watch.forget()
+
+
+def start_render(operator: bpy.types.Operator, scene: bpy.types.Scene, how: str) -> Answer:
+    """Let Blender render a scene's range, and tell how it went."""
+    uid, before = scene.session_uid, film_stamp(scene)
+    try:
+        bpy.ops.render.render(how, animation=True)
+    except RuntimeError as error:  # Blender's own report
+        reason = str(error).removeprefix("Error: ").strip().rstrip(".")
+        film = bpy.path.abspath(scene.render.filepath)
+        failure = ReactiveError(f"Blender did not render to {film}: {reason}. Check the output path.")
+        return report_failure(operator, scene, failure)
+    if how == "EXEC_DEFAULT":
+        tell_where_the_film_is(uid, before)
+    else:
+        bpy.app.timers.register(lambda: tell_where_the_film_is(uid, before), first_interval=1.0)
+    notice = session.notice(scene)
+    if notice is not None and notice.is_error:
+        operator.report({"ERROR"}, notice.text)
+        return {"CANCELLED"}
+    return {"FINISHED"}
+
+
+def film_stamp(scene: bpy.types.Scene) -> Stamp:
+    """The file of a scene's film as it is now; the clock is not asked, which somebody may set."""
+    return stamp(bpy.path.abspath(scene.render.frame_path(frame=scene.frame_start)))
+
+
+def tell_where_the_film_is(uid: int, before: Stamp) -> float | None:
     """Once the render is over, say where its film lies, or that Blender could not write it.
 
     Returns
@@ -209,8 +223,8 @@ def tell_where_the_film_is(uid: int, began: float) -> float | None:
         notice = session.notice(scene)
         if (notice is not None and notice.is_error) or not scene.render.is_movie_format:
             return None
-        film = Path(bpy.path.abspath(scene.render.frame_path(frame=scene.frame_start)))
-        if film.is_file() and film.stat().st_mtime >= began - 2:  # file systems round times
+        film = Path(before[0])
+        if film.is_file() and film_stamp(scene) != before:
             also = "" if notice is None else f". {notice.text}"
             session.tell(scene, Notice(f"The film is in {film}{also}"))
         else:

@@ -81,6 +81,8 @@ class SGR_PT_film:
         if ready and not any(area.type == "IMAGE_EDITOR" for area in context.screen.areas):
             column.operator("stylegan_reactive.open_picture", icon="WINDOW")
         column.operator("stylegan_reactive.render", icon="RENDER_ANIMATION")
+        if not scene.render.is_movie_format:
+            column.operator("stylegan_reactive.resume", icon="FRAME_NEXT")
 
         column = layout.column(align=True)
         column.label(text="Or Steps 3 to 5 at Once")

@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The picture of a frame, written into an image while Blender renders: ``picture(frame) = f(patch, values(frame))``."""
 
-import sys
 import traceback
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import bpy
@@ -14,11 +12,11 @@ from bpy.app.handlers import persistent
 
 from ..engine.client import FrameRequest
 from ..errors import PatchError, ReactiveError
-from ..files import Stamp, stamp
+from ..files import Stamp
 from .curves import SceneCurves, property_path
-from .image_users import images_shown, nodes_showing
 from .patches import Number, envelopes_read, number_at, patch_of, without_numbers
 from .properties import settings_of
+from .render_watch import watch
 from .session import Notice, session
 from .shape import fit_image, picture_size
 from .timing import time_of
@@ -177,124 +175,6 @@ def write(image: bpy.types.Image, pixels: np.ndarray) -> None:
     image.update()
 
 
-def needs_swap(scene: bpy.types.Scene) -> bool:
-    """Whether Cycles would keep the first frame's picture for all: before 5.2, with Persistent Data."""
-    cycles = str(scene.render.engine) == "CYCLES"
-    return cycles and scene.render.use_persistent_data and bpy.app.version < (5, 2)
-
-
-@dataclass(frozen=True)
-class Swap:
-    """Nodes that show an image and its twin by turns, so that Cycles with Persistent Data loads each picture."""
-
-    image: bpy.types.Image
-    twin: bpy.types.Image
-    nodes: tuple[bpy.types.Node, ...]
-
-    def turn(self) -> None:
-        """Show the image's new pixels under the other name."""
-        shown = self.twin if self.nodes[0].image == self.image else self.image
-        if shown == self.twin:
-            pixels = np.empty(self.image.size[0] * self.image.size[1] * 4, np.float32)
-            self.image.pixels.foreach_get(pixels)
-            self.twin.pixels.foreach_set(pixels)
-            self.twin.update()
-        for node in self.nodes:
-            node.image = shown
-
-    def restore(self) -> None:
-        """Show the image itself again."""
-        for node in self.nodes:
-            node.image = self.image
-
-
-class RenderWatch:
-    """What a render in progress has met: how deep in scene strips it is, and which frames failed and why."""
-
-    def __init__(self) -> None:
-        self.open: list[int] = []  # session_uid of the scenes that are being rendered, outermost first
-        self.failed: dict[int, tuple[bpy.types.Scene, list[int], str]] = {}
-        self.sources: dict[int, list[bpy.types.Scene]] = {}  # by a scene that is rendered: whose pictures it shows
-        self.swaps: dict[int, list[Swap]] = {}
-        self.files: dict[str, Stamp] = {}  # that the pictures are made from, as they were when the render began
-        self.incidents = 0  # that the engine had met by then
-        self.frame = 0  # the one that was begun last: a stopped render goes back to where it came from
-
-    @property
-    def nested(self) -> bool:
-        """Whether a scene strip is being rendered."""
-        return len(self.open) > 1
-
-    def begin(self, scene: bpy.types.Scene) -> None:
-        """A render of a scene begins. One of the same scene that never ended, as when Blender cannot write, is over."""
-        if scene.session_uid in self.open:
-            del self.open[self.open.index(scene.session_uid) :]
-        if not self.open:
-            self.forget()
-            self.incidents = session.incidents_met
-        self.open.append(scene.session_uid)
-        shown = images_shown(scene)
-        self.sources[scene.session_uid] = [
-            other
-            for other in bpy.data.scenes
-            if (image := settings_of(other).image) is not None and (other == scene or image in shown)
-        ]
-        if needs_swap(scene):
-            self.swaps[scene.session_uid] = [
-                Swap(image, twin, tuple(nodes))
-                for other in self.sources[scene.session_uid]
-                if (image := settings_of(other).image) is not None
-                and (twin := settings_of(other).image_twin) is not None
-                and (nodes := nodes_showing(scene, image))
-            ]
-
-    def end(self, scene: bpy.types.Scene) -> None:
-        """A render of a scene is over; after the outermost one, tell what failed."""
-        if scene.session_uid in self.open:
-            del self.open[self.open.index(scene.session_uid) :]
-        for swap in self.swaps.pop(scene.session_uid, ()):
-            swap.restore()
-        if not self.open:
-            self.report(scene)
-
-    def forget(self) -> None:
-        """No render is in progress, whatever was noted."""
-        self.open.clear()
-        self.failed.clear()
-        self.sources.clear()
-        self.swaps.clear()
-        self.files.clear()
-
-    def fail(self, scene: bpy.types.Scene, frame: int, text: str) -> None:
-        """Remember a frame that failed."""
-        entry = self.failed.setdefault(scene.session_uid, (scene, [], text))
-        entry[1].append(frame)
-
-    def report(self, outermost: bpy.types.Scene) -> None:
-        """Tell the panel and the console what failed, and what went wrong and was mended."""
-        mended = session.incidents_since(self.incidents)
-        changed = [path for path, before in self.files.items() if stamp(path) != before]
-        self.files.clear()
-        if changed:
-            mended.append(
-                f"{Path(changed[0]).name} was replaced or taken away during the render. "
-                "Frames that show no stripes were made with it as it was before."
-            )
-        for scene, frames, text in self.failed.values():
-            count = f"Frame {frames[0]}" if len(frames) == 1 else f"{len(frames)} frames, the first is {frames[0]},"
-            message = f"{count} could not be made and shows stripes instead. {text}"
-            session.tell(scene, Notice(message, is_error=True))
-            print(f"StyleGAN Reactive: {message}", file=sys.stderr, flush=True)
-        for text in mended:
-            print(f"StyleGAN Reactive: {text}", file=sys.stderr, flush=True)
-        if mended and not self.failed:
-            session.tell(outermost, Notice(mended[-1]))
-        self.failed.clear()
-
-
-watch = RenderWatch()
-
-
 def spoil(image: bpy.types.Image) -> None:
     """Fill an image with stripes, so that no picture of another frame stays in it."""
     image.pixels.foreach_set(error_card(*image.size).ravel())
@@ -339,6 +219,12 @@ def _make(source: bpy.types.Scene, image: bpy.types.Image, frame: float, *, up_t
 
 
 @persistent
+def on_render_write(scene: bpy.types.Scene, _: object = None) -> None:
+    """Blender says that it has written a frame."""
+    watch.written(scene)
+
+
+@persistent
 def on_render_complete(scene: bpy.types.Scene, _: object = None) -> None:
     """A render is complete, or a scene strip inside one."""
     watch.end(scene)
@@ -362,6 +248,7 @@ def on_load(_path: str, _: object = None) -> None:
 HANDLERS = (
     ("render_init", on_render_init),
     ("render_pre", on_render_pre),
+    ("render_write", on_render_write),
     ("render_complete", on_render_complete),
     ("render_cancel", on_render_cancel),
     ("load_pre", on_load),

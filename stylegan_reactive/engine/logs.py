@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 PREFIX = "stylegan_reactive_engine_"
+REFUSED = "Refused: "  # how lines begin about what the engine may not do, which never ended it
 KEPT = 12  # logs, those of other Blenders that run now among them
 
 
@@ -39,6 +40,7 @@ def last_line(log: Path) -> str:
     with contextlib.suppress(OSError), log.open("rb") as file:
         file.seek(0, os.SEEK_END)
         file.seek(max(0, file.tell() - 16384))
-        lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
-        return lines[-1][:200] if lines else ""
+        lines = [line.strip() for line in file.read().decode(errors="replace").splitlines()]
+        told = [line for line in lines if line and not line.startswith(REFUSED)]
+        return told[-1][:200] if told else ""
     return ""

@@ -12,7 +12,13 @@ import numpy as np
 import pytest
 
 from stylegan_reactive.blender.curves import ensure_channelbag
-from stylegan_reactive.blender.picture import on_render_cancel, on_render_init, on_render_pre, picture_at
+from stylegan_reactive.blender.picture import (
+    on_render_cancel,
+    on_render_complete,
+    on_render_init,
+    on_render_pre,
+    picture_at,
+)
 from stylegan_reactive.blender.properties import settings_of
 from stylegan_reactive.blender.session import session
 
@@ -152,7 +158,7 @@ def test_engine_that_cannot_come_back_leaves_cards_and_a_message(
     assert "preferences" in notice(film)
 
 
-def test_network_that_is_deleted_in_a_render_never_shows_an_old_picture(
+def test_network_that_is_deleted_in_a_render_is_shown_to_its_end_and_no_longer(
     film: bpy.types.Scene,
     render: Callable,
     after_frame: Callable,
@@ -164,11 +170,13 @@ def test_network_that_is_deleted_in_a_render_never_shows_an_old_picture(
     settings_of(film).checkpoint = str(network)
     expected = render(film, 36, 39)
     after_frame(37, network.unlink)
-    found = render(film, 36, 39)
-    cards = [frame for frame, pixels in found.items() if is_card(pixels)]
-    for frame in set(found) - set(cards):
-        np.testing.assert_array_equal(found[frame], expected[frame])
-    assert not cards or "mine.safetensors" in notice(film)
+    for frame, pixels in render(film, 36, 39).items():
+        np.testing.assert_array_equal(pixels, expected[frame])
+    assert "mine.safetensors was replaced or taken away" in notice(film)
+    on_render_init(film)  # another render
+    on_render_pre(film)
+    on_render_complete(film)
+    assert "no generator file" in notice(film)
 
 
 def test_key_out_of_range_spoils_its_own_frame_alone(film: bpy.types.Scene, render: Callable, notice: Callable) -> None:
