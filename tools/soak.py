@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from stylegan_reactive.engine.client import Engine, FrameRequest
-from stylegan_reactive.engine.shared_pixels import PREFIX
+from stylegan_reactive.engine.shared_pixels import FOLDER, PREFIX
 
 SAMPLES = 100  # looks at the processes in each part
 WARM_UP = 0.2  # of each life of a process: caches fill, the allocator finds its size
@@ -87,6 +87,18 @@ def look(pictures: int, lives: int, engine_pid: int) -> Sample:
 def engine_python() -> str:
     """The Python that has torch."""
     return os.environ.get("STYLEGAN_REACTIVE_PYTHON") or sys.executable
+
+
+def is_abandoned(path: Path) -> bool:
+    """Whether nobody holds a piece of shared memory; those of other Blenders are held."""
+    import fcntl
+
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def with_package() -> dict[str, str]:
@@ -276,7 +288,7 @@ def main() -> int:
     in_blender = int(chosen.frames * BLENDER_SHARE)
     builtin = max(4, int(chosen.frames * BUILTIN_SHARE))
     judge = chosen.frames >= 2000  # fewer say nothing of a slope
-    before = set(Path("/dev/shm").glob(f"{PREFIX}*"))
+    before = set(FOLDER.glob(f"{PREFIX}*"))
     with tempfile.TemporaryDirectory(prefix="soak-") as name:
         folder = Path(name)
         tiny = str(folder / "tiny.safetensors")
@@ -289,7 +301,7 @@ def main() -> int:
         good = True
         for number, part in enumerate(parts):
             good &= report(part(), judge and number != 1)
-    left = set(Path("/dev/shm").glob(f"{PREFIX}*")) - before
+    left = [path for path in set(FOLDER.glob(f"{PREFIX}*")) - before if is_abandoned(path)]
     print(f"\nshared memory left behind: {len(left)} pieces")
     print("Nothing grew." if good and not left else "SOMETHING GREW, OR WAS WRONG.")
     return 0 if good and not left else 1

@@ -22,8 +22,8 @@ def frame_files(scene: bpy.types.Scene) -> dict[int, Path]:
     """
     if scene.render.is_movie_format:
         raise ReactiveError(
-            "A film in one file has to be rendered from its start. To be able to resume, choose PNG in the output "
-            "properties, and make the film from the frames at the end."
+            "A film in one file cannot be resumed, only rendered from its start. Choose PNG in the output properties "
+            "to be able to resume, and make the film from the frames at the end."
         )
     frames = range(scene.frame_start, scene.frame_end + 1, scene.frame_step)
     return {frame: Path(bpy.path.abspath(scene.render.frame_path(frame=frame))) for frame in frames}
