@@ -17,6 +17,7 @@ from .render_watch import watch
 from .session import Notice, session
 from .set_up import BUILTIN_SONG, set_up_steps
 from .steps import Step, Steps, finish, scene_again
+from .trust import trust
 
 Answer = set[str]
 
@@ -178,6 +179,7 @@ def prepare_render(scene: bpy.types.Scene) -> None:
     missing = missing_envelopes(scene)
     if missing:
         raise ReactiveError(f"The curve {min(missing)!r} is not baked yet. Press Bake first.")
+    trust.check()  # a film of stripes helps nobody
     session.tell(scene, None)
     watch.forget()
 

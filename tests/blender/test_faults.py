@@ -62,10 +62,11 @@ else:
 
 @posix
 def test_render_of_a_blender_that_was_killed_goes_on_where_it_was(
-    beat: Path, tmp_path: Path, blender_in: Callable, repository: Path
+    beat: Path, tmp_path: Path, blender_in: Callable, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No frame is lost, and none that was whole is made twice."""
     (script := tmp_path / "make.py").write_text(MAKE)
+    monkeypatch.setenv("STYLEGAN_REACTIVE_TRUST", str(tmp_path))
     environment = {
         **os.environ,
         "PYTHONPATH": str(repository),
@@ -236,9 +237,16 @@ def test_patch_that_is_read_only_is_not_replaced(film: bpy.types.Scene, tmp_path
 
 
 def test_project_renders_the_same_from_another_place_read_only(
-    film: bpy.types.Scene, render: Callable, builtin_generator: Path, beat: Path, tmp_path: Path, notice: Callable
+    film: bpy.types.Scene,
+    render: Callable,
+    builtin_generator: Path,
+    beat: Path,
+    tmp_path: Path,
+    notice: Callable,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As on another machine: the folder has another path, and nothing in it may be changed."""
+    monkeypatch.setenv("STYLEGAN_REACTIVE_TRUST", str(tmp_path))
     home, away = tmp_path / "home", tmp_path / "another machine" / "project"
     home.mkdir()
     shutil.copy(builtin_generator, home / "mine.safetensors")
