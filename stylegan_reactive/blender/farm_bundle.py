@@ -262,19 +262,25 @@ def bundle_steps(scene: bpy.types.Scene, place: Path, options: JobOptions) -> St
     if options.device == "here":
         options = replace(options, device=(yield from device_here()))
     partial = place.with_name(f"{place.name}.{os.getpid()}.partial")
+    arguments = ["fill", str(partial), "--place", str(place), "--scene", name, f"--engine-python={python}"]
+    arguments += ["--farm", options.farm, "--chunk", str(options.chunk), f"--device={options.device}"]
+    text = "Collecting what the farm needs"
+
+    def work(report: Callable[[float, str], None]) -> None:
+        try:
+            run_blender(arguments, report, text)
+            os.replace(partial, place)
+        except OSError as fault:
+            raise BundleError(f"The bundle cannot be written to {place} ({fault}). Choose another place.") from None
+        finally:  # here, where the other Blender has ended: after Esc nobody else waits for it
+            shutil.rmtree(partial, ignore_errors=True)
+
     try:
         save_copy(partial)
-        arguments = ["fill", str(partial), "--place", str(place), "--scene", name, f"--engine-python={python}"]
-        arguments += ["--farm", options.farm, "--chunk", str(options.chunk), f"--device={options.device}"]
-        text = "Collecting what the farm needs"
-        yield from in_background(text, lambda report: run_blender(arguments, report, text))
-        os.replace(partial, place)
-    except OSError as fault:
-        raise BundleError(
-            f"The bundle cannot be written to {place} ({fault.strerror}). Choose another place."
-        ) from None
-    finally:
+    except BundleError:
         shutil.rmtree(partial, ignore_errors=True)
+        raise
+    yield from in_background(text, work)
     return place
 
 

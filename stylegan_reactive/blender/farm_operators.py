@@ -88,12 +88,11 @@ class SGR_OT_submit_to_farm(AskFirst, bpy.types.Operator):
     def draw(self, _context: bpy.types.Context) -> None:
         """Called by Blender for the side of the file browser."""
         layout = self.layout
-        layout.use_property_split = True
-        layout.use_property_decorate = False
-        layout.prop(self, "farm")
-        layout.prop(self, "chunk")
-        layout.prop(self, "device")
-        draw_text(layout, NEXT[self.farm], 260, "INFO")
+        for name in ("farm", "chunk", "device"):  # the browser's side is narrow: names stand above
+            column = layout.column(align=True)
+            column.label(text=self.bl_rna.properties[name].name)
+            column.prop(self, name, text="")
+        draw_text(layout, NEXT[self.farm], 240, "INFO")
 
     def steps(self, scene: bpy.types.Scene) -> Steps[Path]:
         """The work."""

@@ -6,11 +6,13 @@ film.py FOLDER BUNDLE
 
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import bpy
 
 import stylegan_reactive
+from stylegan_reactive.blender.farm_bundle import JobOptions, bundle_steps
 from stylegan_reactive.blender.session import session
 from stylegan_reactive.builtin_networks import BUILTIN_NETWORKS
 
@@ -39,6 +41,15 @@ bpy.ops.render.render(animation=True)
 scene.name = "Unsaved Name"  # what is not saved goes along, and stays unsaved
 network_before, saved_before = settings.checkpoint, (folder / "film.blend").read_bytes()
 dirty_before, clips = bpy.data.is_dirty, len(bpy.data.images)
+stopped = bundle_steps(scene, bundle, JobOptions())  # Esc in the midst leaves nothing behind
+for _ in range(3):
+    next(stopped)
+stopped.close()
+end = time.monotonic() + 30
+while any(folder.glob("bundle*")) and time.monotonic() < end:
+    time.sleep(0.05)
+assert not any(folder.glob("bundle*")), list(folder.iterdir())
+
 bpy.ops.stylegan_reactive.submit_to_farm(filepath=str(bundle), farm="openjd", chunk=4, device="here")
 notice = session.notice(scene)
 assert "The job is in" in notice.text, notice
