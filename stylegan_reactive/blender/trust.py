@@ -56,10 +56,14 @@ class Trust:
         """Raise `NotAllowed` unless everything that is open is allowed."""
         strangers = self.strangers()
         if strangers:
+            answer = (
+                f"Name it or its folder in the variable {ENVIRONMENT}"
+                if bpy.app.background
+                else "Press Allow This File in the StyleGAN tab"
+            )
             raise NotAllowed(
                 f"{Path(strangers[0]).name} was not made here, so nothing that it names is loaded yet. "
-                f"Press Allow This File in the StyleGAN tab if you know where it is from. In the background, name it "
-                f"or its folder in the variable {ENVIRONMENT}."
+                f"{answer} if you know where it is from."
             )
 
     def allow(self, path: str) -> None:
