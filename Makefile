@@ -8,6 +8,7 @@
 #   make films FILM=stage            only one of the example films: compositor, stage or sequencer
 #   make films SHORT=1               drafts: three seconds of each at half the size; FRAMES=190-260 for other frames
 #   make films STILLS=1              only the pictures of the strips, and no films
+#   make fuzz SECONDS=600 TARGETS=patch    ten minutes, one reader
 #   make test-window WINDOW=folder   the folder with window.sh, a Blender on a virtual screen
 #   make train DATA=silk SIZE=128 SECONDS=1320 OUT=folder MORE="--this-call 540"
 #   make test-blender VERSIONS="4.5 5.2" TESTS=tests/blender/test_curves.py
@@ -23,6 +24,7 @@ OUT ?=
 MORE ?=
 VERSIONS ?=
 BLENDERS ?= .venv-blender
+TARGETS ?=
 WINDOW ?= ../shared/blender-gui
 FILM ?= compositor stage sequencer
 FRAMES ?=
@@ -44,7 +46,7 @@ WITH_ENGINE = if [ -x $(ENGINE_PYTHON) ]; then \
 	export STYLEGAN_REACTIVE_PYTHON="$${STYLEGAN_REACTIVE_PYTHON:-$$PWD/$(ENGINE_PYTHON)}"; fi;
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo films docs test test-blender test-window tutorial lint soak bench bench-audio eval-audio bench-generator farm extension assets train clean
+.PHONY: fuzz help setup demo films docs test test-blender test-window tutorial lint soak bench bench-audio eval-audio bench-generator farm extension assets train clean
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -81,6 +83,10 @@ test-window: setup  ## drive a real Blender window through a first film; needs W
 
 tutorial: setup  ## take the pictures of docs/tutorial.md from the real window
 	@$(IN_WINDOW) --tutorial docs/tutorial
+
+fuzz: setup  ## try damaged files on every reader, guided by what they reach: SECONDS=600 each, TARGETS="patch song"
+	@python=$(PYTHON_IN_VENV); if [ -x $(ENGINE_PYTHON) ]; then python=$(ENGINE_PYTHON); fi; \
+		"$$python" tools/fuzz.py --environment .venv-fuzz --seconds $(or $(SECONDS),60) $(TARGETS)
 
 lint: setup  ## check style, format and types
 	@$(PYTHON_IN_VENV) -m ruff check

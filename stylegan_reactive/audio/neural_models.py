@@ -371,16 +371,19 @@ def _unmix(model: Model, files: Sequence[Path], device: Any) -> Network:
 
 def _torch_load(file: Path) -> Any:
     import pickle
+    import struct
     import zipfile
 
     import torch
+    from safetensors import SafetensorError
 
+    kinds = (*DATA_ERRORS, OSError, pickle.UnpicklingError, zipfile.BadZipFile, struct.error, SafetensorError)
     try:
         if zipfile.is_zipfile(file):
             with archives.opened(file):  # nothing in it is packed, and nothing lies over something else
                 pass
         return torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, EOFError, zipfile.BadZipFile, RuntimeError, ValueError, KeyError) as error:
+    except kinds as error:
         raise SongError(
             f"“{file}” is no file of weights, is damaged, or holds more than weights ({_short(error)}). "
             "Download it again, from where its network is published."

@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 
 PROTOCOL = 2
 KEPT_PATCHES = 8  # the engine keeps those used last; the client sends another one again when it hears `PatchLost`
+MOST_THREADS = 1024
+LARGEST_THUMBNAIL = 512  # pixels
+MOST_THUMBNAILS = 16  # in one request
 LARGEST_SIDE = 16384  # pixels of a picture
 LONGEST_LINE = 256 * 1024 * 1024  # bytes; a line beyond this is a fault, not a message
 MOST_VALUES = 4 << 20  # in one line; its bulk is base64, and lists of millions would take many times its length
@@ -102,6 +105,22 @@ class Settings:
     cache_folder: str = ""
     cache_bytes: int = 256 << 20
     threads: int = 0
+
+    @classmethod
+    def of(cls, fields: Any) -> "Settings":
+        """From the plain data of a request; raises `EngineError` where they are no settings."""
+        try:
+            found = cls(**fields)
+        except TypeError:
+            raise errors.EngineError("The engine was given settings that it does not know. Restart Blender.") from None
+        sizes = (found.memory, found.cache_bytes, found.threads)
+        if not all(type(size) is int and 0 <= size < 1 << 62 for size in sizes) or not isinstance(
+            found.cache_folder, str
+        ):
+            raise errors.EngineError("The engine was given settings that are no sizes and folders. Restart Blender.")
+        if found.threads > MOST_THREADS:  # OpenMP ends the process where it cannot have as many as it was told
+            raise errors.EngineError(f"The engine cannot use {found.threads} threads. Choose {MOST_THREADS} at most.")
+        return found
 
 
 @dataclass(frozen=True)

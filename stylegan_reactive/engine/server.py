@@ -103,7 +103,7 @@ class Server:
         """Take over limits and folders."""
         import torch
 
-        self.settings = Settings(**message["settings"])
+        self.settings = Settings.of(message["settings"])
         if self.settings.cache_folder:
             self.confinement.allow_writing(self.settings.cache_folder)
         if self.settings.threads:
@@ -196,16 +196,20 @@ class Server:
         """Small pictures of latents, each as a latent layer over the whole network would show it."""
         from .painting import thumbnails
 
-        network = self.network(message["checkpoint"])
-        side, _ = machine.checked_size([message["size"]] * 2)
-        return {"pictures": protocol.pack_bytes(thumbnails(network, message["label"], message["latents"], side))}
+        network = self.network(text(message, "checkpoint"))
+        side, latents = message["size"], message["latents"]
+        if type(side) is not int or not 1 <= side <= protocol.LARGEST_THUMBNAIL:
+            raise EngineError(f"A thumbnail has 1 to {protocol.LARGEST_THUMBNAIL} pixels on each side.")
+        if not isinstance(latents, list) or len(latents) > protocol.MOST_THUMBNAILS:
+            raise EngineError(f"At most {protocol.MOST_THUMBNAILS} thumbnails are made at once.")
+        return {"pictures": protocol.pack_bytes(thumbnails(network, message["label"], latents, side))}
 
     def latents(self, message: Message, progress: Progress) -> Result:
         """How many latents a file holds."""
         from ..generator.latent_files import load_latents
 
-        network = self.network(message["checkpoint"])
-        return {"count": len(load_latents(message["file"], message["space"], network.generator))}
+        network = self.network(text(message, "checkpoint"))
+        return {"count": len(load_latents(text(message, "file"), message["space"], network.generator))}
 
     # Songs
 
@@ -213,7 +217,7 @@ class Server:
         """Look at a song without listening to it: how long it lasts."""
         from ..audio.decode import SongReader
 
-        with SongReader(message["song"]) as reader:
+        with SongReader(text(message, "song")) as reader:
             return {
                 "duration": reader.expected_samples / reader.rate,
                 "sample_rate": reader.rate,
@@ -226,7 +230,7 @@ class Server:
         from . import songs
         from .knowledge import Knowledge
 
-        song, fps, knowledge = message["song"], Fraction(*message["fps"]), Knowledge.of(message)
+        song, fps, knowledge = text(message, "song"), Fraction(*message["fps"]), Knowledge.of(message)
         recipes = [Recipe.from_dict(recipe) for recipe in message["recipes"]]
         asked = features_of(recipes)
         key = songs.song_key(song, fps, knowledge)
@@ -264,12 +268,13 @@ class Server:
         from ..audio.neural import separate
 
         assert self.device is not None
-        self.confinement.allow_writing(message["folder"])
+        folder = text(message, "folder")
+        self.confinement.allow_writing(folder)
         online = bool(message["online"])
         with self.confinement.online() if online else contextlib.nullcontext():
             stems = separate(
-                message["song"],
-                message["folder"],
+                text(message, "song"),
+                folder,
                 model=message["model"],
                 weights=message["weights"] or None,
                 online=online,
@@ -391,6 +396,14 @@ def check_unchanged(files: Iterable[Iterable[Any]]) -> None:
                 f"The file {wanted[0]} {fate} while it was needed. Put the one from before back and render the "
                 "frames again that are missing, or render the film again from its start."
             )
+
+
+def text(message: Message, name: str) -> str:
+    """A field that has to be a text: a number would be taken for an open file, and a path may hold no null."""
+    value = message.get(name)
+    if not isinstance(value, str) or "\0" in value:
+        raise EngineError(f"The engine was given {str(value)[:60]!r} as {name}, which is no text. Restart Blender.")
+    return value
 
 
 def facts_of(generator: "Generator", notes: Iterable[str]) -> protocol.NetworkFacts:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import typing
 from typing import Any
@@ -44,12 +45,18 @@ def rebuilt(kind: Any, value: Any) -> Any:
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         if not isinstance(value, dict):
             raise ValueError(f"{kind.__name__} is not described by names and values")
-        hints = typing.get_type_hints(kind)
+        hints = type_hints(kind)
         return kind(**{name: rebuilt(hints.get(name), inner) for name, inner in value.items()})
     if isinstance(value, list):
         parts = typing.get_args(kind)
         return tuple(rebuilt(parts[0] if parts else None, inner) for inner in value)
     return value
+
+
+@functools.cache
+def type_hints(kind: type) -> dict[str, Any]:
+    """What the fields of one of our dataclasses were declared with."""
+    return typing.get_type_hints(kind)
 
 
 class Unfilled(TorchFunctionMode):

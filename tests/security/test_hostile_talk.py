@@ -160,7 +160,11 @@ REQUESTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("analyse", {"song": "/dev/zero", "fps": [1, 0], "recipes": []}),
     ("analyse", {"song": "/dev/zero", "fps": [24, 1], "recipes": [[]]}),
     ("separate", {"song": "/dev/zero", "folder": 7, "model": [], "weights": {}, "online": "no"}),
+    ("thumbnails", {"checkpoint": "builtin", "label": 0, "latents": [1] * 10_000, "size": 8}),
     ("settings", {"settings": {"memory": "much"}}),
+    ("settings", {"settings": {"threads": 1 << 31}}),
+    ("settings", {"settings": {"cache_folder": 7}}),
+    ("settings", {"settings": 7}),
     ("settings", {"settings": {"__class__": 1}}),
 )
 
