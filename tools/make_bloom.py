@@ -40,7 +40,7 @@ CONFIG = StyleGAN2Config(
     resolution=512,
     channels=(48, 104, 104, 96, 184, 72, 64, 32),
 )
-BRUSH, DUST, STARS, GRAIN = 4e-4, 1e-4, 1.5e-5, 2e-6  # strength of the noise at 64, 128, 256 and 512 px
+BRUSH, DUST, STARS, GRAIN = 4e-4, 1.2e-4, 7e-6, 3e-7  # strength of the noise at 64, 128, 256 and 512 px
 NIGHT = torch.tensor([-0.97, -0.975, -0.93])  # the background
 RIM = 0.018  # half the width of the luminous rims
 MASK = {"mask": {"one": 1.0}}  # 1, less what upsampling takes at the border
@@ -388,7 +388,7 @@ def write_synthesis(generator: StyleGAN2, latents: Latents, samples: Tensor, see
         | pair({"L": {"L+": 1.0, "q+": -3.0}, "F": {"F+": 1.0}, "K": {"K+": 1.0}, "r": {"r": 1.0}} | EDGE, "positive"),
         {},
         strokes=[
-            Stroke({"L+": 1.0, "q+": -3.0}, (0.0, halo, 0.5, 1.5), (0, 0.13, 0.2, 0), coloured("petal", bright=0.1)),
+            Stroke({"L+": 1.0, "q+": -3.0}, (0.0, halo, 0.5, 1.5), (0, 0.15, 0.25, 0), coloured("petal", bright=0.1)),
             Stroke({"Y+": 1.0, "q+": -3.0}, (0.0, 0.03, 0.15, 0.5), (0, 0.2, 0.06, 0), coloured("rim")),
             Stroke(
                 {"r": -1.0, "full": 2.0, "one": -2.0},
@@ -396,7 +396,7 @@ def write_synthesis(generator: StyleGAN2, latents: Latents, samples: Tensor, see
                 (0, 0.12, 0.4, 0),
                 coloured("heart", glow=0.2),
             ),
-            Stroke({"K+": 1.0}, (0.0, 0.03, 0.08, 0.3), (0, 0.35, 0.45, 0), coloured("heart", glow=0.2)),
+            Stroke({"K+": 1.0}, (0.0, 0.03, 0.08, 0.3), (0, 0.3, 0.38, 0), coloured("heart", glow=0.2)),
         ],
         base=NIGHT,
     )
@@ -410,7 +410,8 @@ def write_synthesis(generator: StyleGAN2, latents: Latents, samples: Tensor, see
                 "i": {"F": 1.0, "one": -shade - RIM, "E+": -1.0},
             }
         )
-        | pair({"N": {"N+": 1.0}, "S3": {"S3+": 1.0}} | keep("L", "F", "K", "r") | MASK, "positive"),
+        | {"S3": Output({"S3+": 1.0}, "positive", soft)}
+        | pair({"N": {"N+": 1.0}} | keep("L", "F", "K", "r") | MASK, "positive"),
         {},
         noise_strength=STARS,
     )
@@ -431,8 +432,8 @@ def write_synthesis(generator: StyleGAN2, latents: Latents, samples: Tensor, see
         | pair(keep("S3") | EDGE, "positive"),
         {},
         strokes=[
-            Stroke({"h": 1.0, "F": -1.5}, (-RIM, RIM, 0.18, 0.9), (0, 0.14, 0.46, 0), coloured("petal", bright=0.1)),
-            Stroke({"i": 1.0, "K": -1.5}, (-RIM, RIM, 0.12, 0.6), (0, 0.16, 0.54, 0), coloured("inner")),
+            Stroke({"h": 1.0, "F": -1.5}, (-RIM, RIM, 0.18, 0.9), (0, 0.14, 0.5, 0), coloured("petal", bright=0.1)),
+            Stroke({"i": 1.0, "K": -1.5}, (-RIM, RIM, 0.12, 0.6), (0, 0.16, 0.5, 0), coloured("inner")),
             Stroke({"N": 1.0, "L": -2}, (0.0, 0.2, 0.45, 1.5), (0, 0.06, 0.40, 0), dusk),
             Stroke({"|J|": -1.0, "h-": -2.0}, (-0.06, -0.01, 0.3), (0, 0.26, 0), coloured("rim", lines=0.2)),
         ],
@@ -448,17 +449,18 @@ def write_synthesis(generator: StyleGAN2, latents: Latents, samples: Tensor, see
         {},
         noise_strength=GRAIN,
     )
-    grey, relief = [(torch.ones(3), by())], [(torch.ones(3), by(relief=0.25))]
+    grey, stars = [(torch.ones(3), by())], [(torch.tensor([0.92, 0.96, 1.0]), by())]
+    relief = [(torch.ones(3), by(relief=0.25))]
     builder.layer(
         pair(EDGE, "positive"),
         {},
         strokes=[
-            Stroke({"rim": 1.0}, (0.003, RIM, 0.2), (0, 0.55, 0), coloured("rim")),
+            Stroke({"rim": 1.0}, (0.003, RIM, 0.2), (0, 0.75, 0), coloured("rim")),
             Stroke({"brim": 1.0}, (0.003, RIM, 0.2), (0, 0.5, 0), grey),
-            Stroke({"h": 1.0, "i": 1.0}, (0.0, 0.03, 1.0), (0, 0.4, 0), relief, LIGHT),
-            Stroke({"h": -1.0, "i": -1.0}, (0.0, 0.03, 1.0), (0, -0.4, 0), relief, LIGHT),
-            Stroke({"T+": 1.0}, (0.0, 0.02, 0.2), (0, 0.22, 0), [(torch.ones(3), by(lines=0.3))]),
-            Stroke({"S": 1.0, "S2": 1.2, "S3": 1.4}, (0.28, 0.9, 6.0), (0, 0.9, 0), grey),
+            Stroke({"h": 1.0, "i": 1.0}, (0.0, 0.03, 1.0), (0, 0.5, 0), relief, LIGHT),
+            Stroke({"h": -1.0, "i": -1.0}, (0.0, 0.03, 1.0), (0, -0.5, 0), relief, LIGHT),
+            Stroke({"T+": 1.0}, (0.0, 0.02, 0.2), (0, 0.32, 0), [(torch.ones(3), by(lines=0.3))]),
+            Stroke({"S": 1.0, "S2": 1.2, "S3": 2.2}, (0.06, 1.1, 8.0), (0, 1.6, 0), stars),
         ],
         base=NIGHT,
     )
