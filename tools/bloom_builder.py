@@ -117,7 +117,7 @@ class BloomBuilder(Builder):
         *,
         strokes: Sequence[Stroke] = (),
         constants: Sequence[str] = (),
-        base: Tensor | None = None,
+        base: Sequence[tuple[Tensor, Style]] | None = None,
         copies: int = 1,
         noise_strength: float = 0.0,
     ) -> None:
@@ -199,15 +199,20 @@ class BloomBuilder(Builder):
             amounts = {latent: amount * strong for latent, amount in style.directions.items()}
             write_style(torgb.affine, range(first, first + len(knots)), Style(style.base * strong, amounts))
 
-    def write_base(self, made: Mapping[str, Signal], base: Tensor) -> None:
-        """The background. Upsampled, it loses as much at the border as the signal ``edge`` says, and gets it back."""
+    def write_base(self, made: Mapping[str, Signal], base: Sequence[tuple[Tensor, Style]]) -> None:
+        """The background. Upsampled, it loses as much at the border as ``edge0`` says, and gets it back.
+
+        The first colour is really there. The others stand for what the strokes of smaller sizes lose on average; each
+        has a channel of its own, ``edge1`` and so on.
+        """
         torgb = self.torgb()
-        if "edge" not in made:
-            torgb.bias.copy_(base)
+        if "edge0" not in made:
+            torgb.bias.copy_(base[0][0])
             return
-        readout = made["edge"].value
-        torgb.weight[:, :, 0, 0] += base[:, None] * readout / torgb.style_gain
-        write_style(torgb.affine, made["edge"].channels, Style())
+        for index, (colour, style) in enumerate(base):
+            signal = made[f"edge{index}"]
+            torgb.weight[:, :, 0, 0] += colour[:, None] * signal.value / torgb.style_gain
+            write_style(torgb.affine, signal.channels, style)
 
     def torgb(self) -> ToRGB:
         """That of the current block."""

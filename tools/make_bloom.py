@@ -38,13 +38,14 @@ SEED = 7
 CONFIG = StyleGAN2Config(
     mapping=MappingConfig(z_dim=64, c_dim=0, w_dim=104, widths=(192, 104)),
     resolution=512,
-    channels=(48, 104, 104, 96, 184, 72, 64, 32),
+    channels=(48, 104, 104, 96, 184, 80, 64, 32),
 )
 BRUSH, DUST, STARS, GRAIN = 4e-4, 1.2e-4, 7e-6, 3e-7  # strength of the noise at 64, 128, 256 and 512 px
 NIGHT = torch.tensor([-0.97, -0.975, -0.93])  # the background
+SKY = 0.15  # what the nebula adds to it at the border, on average
 RIM = 0.018  # half the width of the luminous rims
 MASK = {"mask": {"one": 1.0}}  # 1, less what upsampling takes at the border
-EDGE = {"edge": {"one": 1.0, "mask": -1.0}}  # what it took
+EDGE = {f"edge{index}": {"one": 1.0, "mask": -1.0} for index in range(3)}  # what it took, for each colour of the border
 PETALS = (3, 5, 6, 8, 12)  # the kinds of flowers
 LINES = {3: 5, 5: 9, 6: 11, 8: 15, 12: 23}  # hinges of each kind
 INNER_LINES = {3: 5, 5: 9, 6: 11, 8: 7, 12: 11}
@@ -212,6 +213,7 @@ def write_synthesis(generator: StyleGAN2, latents: Latents, samples: Tensor, see
         ]
 
     dusk = coloured("sky", sky_light=0.15)
+    border = [(NIGHT, by()), *((colour * SKY, style) for colour, style in dusk[1:])]
 
     def keep(*names: str) -> dict[str, dict[str, float]]:
         return {name: {name: 1.0} for name in names}
@@ -288,8 +290,8 @@ def write_synthesis(generator: StyleGAN2, latents: Latents, samples: Tensor, see
         | pair(keep("full"), "positive")
         | pair({"H": std({"|U|": 1.0, "n3": 0.7}, 1.5) | {"cloud": 1.0}})
         | pair({name: {name: 1.0, "ballast": 1.0} for name in medium}),
-        {name: by(0, **{name: 1.0}) for name in medium} | {"cloud": by(0, cloud2=0.6)},
-        base=NIGHT,
+        {name: by(0, **{name: 1.0}) for name in medium} | {"cloud": by(0, cloud2=0.8)},
+        base=border,
         copies=2,
     )
     # ---- 64 px: petals
@@ -316,13 +318,13 @@ def write_synthesis(generator: StyleGAN2, latents: Latents, samples: Tensor, see
         {f"{c}i{n}": by(0, inner=1.0) for n in PETALS for c in "xy"},
         strokes=[
             Stroke(
-                {"|Q|": -1.0, "n3": -0.2, "full": 0.5, "one": -0.5, "|x0|": -0.3, "|y0|": -0.3},
+                {"|Q|": -1.0, "n3": -0.2, "full": 0.1, "one": -0.1, "|x0|": -0.2, "|y0|": -0.2},
                 (-1.2, -0.1, 1.5),
-                (0, 0.16, 0),
+                (0, 0.2, 0),
                 dusk,
             )
         ],
-        base=NIGHT,
+        base=border,
         noise_strength=BRUSH,
     )
     # ---- 128 px
@@ -348,48 +350,50 @@ def write_synthesis(generator: StyleGAN2, latents: Latents, samples: Tensor, see
                 total[name] = total.get(name, 0.0) + factor * value
         return total
 
+    soft = torch.tensor([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]) / 16
     guard = {"one": -4.0, "full": 4.0}
     halo, shade = 0.25, 0.08  # what L and F reach beyond the petals
     builder.layer(
         pair(
             {
-                "Y": plus((1, {"one": 0.44, "size": 0.04}), (-1, r), (0.3, behind), (1, guard)),
-                "L": plus((1, {"one": 0.39 + halo, "size": 0.04}), (-1, r), (1, outer), (1, guard)),
-                "F": plus((1, {"one": 0.20 + shade, "m1": 0.075}), (-1, r), (0.3, within), (1, guard)),
-                "K": plus((1, {"one": 0.075, "m2": 0.015}), (-1, r), (0.15, rays)),
-                "J": plus((1, {"one": -0.25, "m3": 0.12}), (1, r), (0.3, within)),
+                "Y": plus((1, {"one": 0.49, "size": 0.03}), (-1, r), (0.3, behind), (1, guard)),
+                "L": plus((1, {"one": 0.43 + halo, "size": 0.03}), (-1, r), (1, outer), (1, guard)),
+                "F": plus((1, {"one": 0.24 + shade, "m1": 0.09}), (-1, r), (0.36, within), (1, guard)),
+                "K": plus((1, {"one": 0.085, "m2": 0.02}), (-1, r), (0.15, rays)),
+                "J": plus((1, {"one": -0.25, "m3": 0.16}), (1, r), (0.3, within)),
                 "V": plus((1, rays)),
                 "N": {"Q": 1.0},
                 "P": plus((1, {"n3": 1.0}), (0.5, r)),
                 "W": gaps,
                 "X": gaps_within,
-                "q": plus((1, r), (-1, {"one": 0.66})),
+                "q": plus((1, r), (-1, {"one": 0.655})),
                 "m4": {"m4": 1.0},
                 "m5": {"m5": 1.0},
             }
         )
+        | {"glow": Output({"noise": 1 / BRUSH / 0.375}, kernel=soft, offset=-2.7)}
         | pair({"r": r, "full": {"full": 1.0}} | MASK, "positive"),
         {},
         noise_strength=DUST,
     )
-    soft = torch.tensor([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]) / 16
     steep = 0.16  # of the petals' sides
     builder.layer(
         pair(
             {
-                "J": {"|J|": 1.0, "m4": 0.04, "one": -0.08, "V": 0.25},
-                "V": {"|V|": 1.0, "r": -0.62, "m5": 0.08},
-                "N": {"one": 0.60 - 0.4, "|N|": -1.0, "P": -0.14, "full": 0.4, "r": -0.4},
-                "D": {"L+": 1.0, "q+": -3.0, "one": -halo, "W": -steep},
+                "J": {"|J|": 1.0, "m4": 0.07, "one": -0.08, "V": 0.25},
+                "V": {"|V|": 1.0, "r": -0.62, "m5": 0.12},
+                "N": {"one": 0.50 - 0.1, "|N|": -1.0, "P": -0.14, "full": 0.1, "r": -0.27},
+                "D": {"L+": 1.0, "q+": -4.0, "one": -halo, "W": -steep},
                 "E": {"F+": 1.0, "one": -shade, "X": -steep},
             }
         )
-        | {"S3": Output({"noise": 1 / DUST / 0.375, "L+": -2.0}, kernel=soft, offset=-2.9)}
-        | pair({"L": {"L+": 1.0, "q+": -3.0}, "F": {"F+": 1.0}, "K": {"K+": 1.0}, "r": {"r": 1.0}} | EDGE, "positive"),
+        | {"S3": Output({"noise": 1 / DUST / 0.375, "L+": -0.8}, kernel=soft, offset=-2.65)}
+        | pair({"L": {"L+": 1.0, "q+": -4.0}, "F": {"F+": 1.0}, "K": {"K+": 1.0}, "r": {"r": 1.0}} | EDGE, "positive"),
         {},
         strokes=[
-            Stroke({"L+": 1.0, "q+": -3.0}, (0.0, halo, 0.5, 1.5), (0, 0.15, 0.25, 0), coloured("petal", bright=0.1)),
-            Stroke({"Y+": 1.0, "q+": -3.0}, (0.0, 0.03, 0.15, 0.5), (0, 0.2, 0.06, 0), coloured("rim")),
+            Stroke({"L+": 1.0, "q+": -4.0}, (0.0, halo, 0.5, 1.5), (0, 0.15, 0.26, 0), coloured("petal", bright=0.1)),
+            Stroke({"glow+": 1.0}, (0.25, 1.2, 8.0), (0, 0.4, 0), coloured("rim", glow=0.2)),
+            Stroke({"Y+": 1.0, "q+": -4.0}, (0.0, 0.03, 0.15, 0.5), (0, 0.2, 0.06, 0), coloured("rim")),
             Stroke(
                 {"r": -1.0, "full": 2.0, "one": -2.0},
                 (-0.35, -0.1, 0.0, 1.0),
@@ -398,7 +402,7 @@ def write_synthesis(generator: StyleGAN2, latents: Latents, samples: Tensor, see
             ),
             Stroke({"K+": 1.0}, (0.0, 0.03, 0.08, 0.3), (0, 0.3, 0.38, 0), coloured("heart", glow=0.2)),
         ],
-        base=NIGHT,
+        base=border,
     )
     # ---- 256 px
     builder.layer(
@@ -426,18 +430,18 @@ def write_synthesis(generator: StyleGAN2, latents: Latents, samples: Tensor, see
             }
         )
         | {
-            "S": Output({"noise": 1 / STARS / 0.375, "L": -2.0}, kernel=soft, offset=-2.5),
+            "S": Output({"noise": 1 / STARS / 0.375, "L": -1.0}, kernel=soft, offset=-2.5),
             "S2": Output({"noise": 1 / STARS, "L": -2.0}, offset=-2.9),
         }
         | pair(keep("S3") | EDGE, "positive"),
         {},
         strokes=[
-            Stroke({"h": 1.0, "F": -1.5}, (-RIM, RIM, 0.18, 0.9), (0, 0.14, 0.5, 0), coloured("petal", bright=0.1)),
+            Stroke({"h": 1.0, "F": -1.5}, (-RIM, RIM, 0.18, 0.9), (0, 0.17, 0.47, 0), coloured("petal", bright=0.1)),
             Stroke({"i": 1.0, "K": -1.5}, (-RIM, RIM, 0.12, 0.6), (0, 0.16, 0.5, 0), coloured("inner")),
-            Stroke({"N": 1.0, "L": -2}, (0.0, 0.2, 0.45, 1.5), (0, 0.06, 0.40, 0), dusk),
+            Stroke({"N": 1.0, "L": -2}, (0.05, 0.45, 1.5), (0, 0.42, 0), dusk),
             Stroke({"|J|": -1.0, "h-": -2.0}, (-0.06, -0.01, 0.3), (0, 0.26, 0), coloured("rim", lines=0.2)),
         ],
-        base=NIGHT,
+        base=border,
     )
     # ---- 512 px
     builder.layer(
@@ -462,14 +466,14 @@ def write_synthesis(generator: StyleGAN2, latents: Latents, samples: Tensor, see
             Stroke({"T+": 1.0}, (0.0, 0.02, 0.2), (0, 0.32, 0), [(torch.ones(3), by(lines=0.3))]),
             Stroke({"S": 1.0, "S2": 1.2, "S3": 2.2}, (0.06, 1.1, 8.0), (0, 1.6, 0), stars),
         ],
-        base=NIGHT,
+        base=border,
     )
 
 
 def colour_tables() -> tuple[Tensor, Tensor, Tensor]:
     """sRGB of grey, and of the cosine and the sine of a hue."""
     angle = torch.tensor([0.0, math.tau / 3, 2 * math.tau / 3])
-    return torch.ones(3), 0.9 * torch.cos(angle), 0.9 * torch.sin(angle)
+    return torch.ones(3), 0.85 * torch.cos(angle), 0.85 * torch.sin(angle)
 
 
 @torch.no_grad()
