@@ -16,6 +16,7 @@ import bpy
 from ..farm.manifest import BundleError, Manifest
 from . import picture
 from .timing import strips_of
+from .written import is_whole
 
 if TYPE_CHECKING:
     from .farm_worker import Job
@@ -77,7 +78,7 @@ def join(job: "Job") -> Path:
         Frames are missing, or Blender cannot write the film.
     """
     files = job.manifest.frame_files(job.output)
-    missing = files.missing(job.manifest.range.frames())
+    missing = [frame for frame in job.manifest.range.frames() if not is_whole(files.path(frame))]
     if missing:
         raise BundleError(
             f"{len(missing)} frames are not there yet, the first is {missing[0]}. "
@@ -116,7 +117,7 @@ def _written(scene: bpy.types.Scene, folder: Path, manifest: Manifest) -> Path:
             f"Blender cannot write {manifest.film_name} ({manifest.video}) here: {reason}. "
             "Use a Blender that has the codec, or choose another codec."
         ) from None
-    found = [path for path in folder.iterdir() if path.stat().st_size]
+    found = [path for path in folder.iterdir() if is_whole(path)]
     if len(found) != 1:
         raise BundleError(f"Blender wrote no film {manifest.film_name} ({manifest.video}) here. Read the log above.")
     return found[0]

@@ -88,9 +88,9 @@ class SGR_OT_submit_to_farm(AskFirst, bpy.types.Operator):
     def draw(self, _context: bpy.types.Context) -> None:
         """Called by Blender for the side of the file browser."""
         layout = self.layout
-        for name in ("farm", "chunk", "device"):  # the browser's side is narrow: names stand above
+        for name, title in (("farm", "Farm"), ("chunk", "Frames per Task"), ("device", "Device")):
             column = layout.column(align=True)
-            column.label(text=self.bl_rna.properties[name].name)
+            column.label(text=title)  # the side of the browser is too narrow for a name beside
             column.prop(self, name, text="")
         draw_text(layout, NEXT[self.farm], 240, "INFO")
 

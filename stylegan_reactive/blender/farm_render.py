@@ -21,6 +21,7 @@ from ..farm.frames import runs_of
 from ..farm.manifest import BundleError
 from .farm_worker import Job, check
 from .render_watch import watch
+from .written import is_whole
 
 PARTIAL = ".partial-"
 
@@ -63,9 +64,10 @@ class Keeper:
         """Called by Blender when a frame was written."""
         frame = scene.frame_current
         written = Path(scene.render.frame_path(frame=frame))
-        if watch.troubles:
+        troubles = watch.troubles or ([] if is_whole(written) else [f"Frame {frame} was not written up to its end."])
+        if troubles:
             written.unlink(missing_ok=True)
-            self._fail("; ".join(watch.troubles))
+            self._fail("; ".join(troubles))
             return
         try:
             os.replace(written, self.files.path(frame))
@@ -93,7 +95,7 @@ def render(job: Job, frames: list[int], fail: Callable[[str], None]) -> Rendered
     """
     stored = job.manifest.frame_files(job.output)
     wanted = job.manifest.range.among(frames)
-    missing = stored.missing(wanted)
+    missing = [frame for frame in wanted if not is_whole(stored.path(frame))]
     if not missing:
         print(f"All {len(wanted)} frames are there already.", flush=True)
         return Rendered(0, len(wanted), 0.0)

@@ -15,13 +15,13 @@ A bundle is a folder that can be moved or copied anywhere::
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from ..errors import ReactiveError
+from ..files import write_whole
 from .frames import FilmRange, FrameFiles
 
 FORMAT = 1
@@ -122,13 +122,10 @@ class Manifest:
 
 
 def write_beside(path: Path, data: bytes) -> None:
-    """Write a file so that it is whole or not there: beside, and then renamed."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    """Write a file so that it is whole or not there; raises `BundleError`."""
     try:
-        partial.write_bytes(data)
-        os.replace(partial, path)
+        write_whole(path, data)
     except OSError as fault:
-        partial.unlink(missing_ok=True)
         raise BundleError(
             f"{path} cannot be written ({fault.strerror or fault}). Make room, or choose another place."
         ) from None

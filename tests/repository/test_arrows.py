@@ -56,7 +56,7 @@ RULES = (
     Rule("engine/__main__.py", own_room=("engine.server",), by_name=True),  # is run as a file
     Rule("engine/*", packages={"torch", "numpy", "librosa"}, rooms={"choreography", "generator", "audio"}),
     Rule("farm/run.py", lazy={"bpy"}),  # is run as a file, and finds the add-on by itself
-    Rule("farm/*"),
+    Rule("farm/*", rooms={"files"}),
     Rule("blender/*", packages={"numpy", *BLENDER}, rooms={"engine.client", "engine.protocol", "farm"}),
 )
 
