@@ -43,7 +43,7 @@ BUILTIN_NETWORKS = (
     BuiltinNetwork("silk", "Silk", "Folds of glossy, veined silk; very fast on any computer"),
     BuiltinNetwork("bloom", "Bloom", "Luminous flowers in a dark nebula, with stars that twinkle with the noise"),
 )
-DEFAULT = "silk"
+DEFAULT = "bloom"
 
 
 def is_builtin(checkpoint: str) -> bool:

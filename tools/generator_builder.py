@@ -21,7 +21,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -38,9 +39,10 @@ CONSTANT_AFTER = 1393 / 8
 GATE = 0.6  # weight of the gates, for a row of weights of norm 1
 LIGHT = torch.tensor([[-2.0, -1.0, 0.0], [-1.0, 0.0, 1.0], [0.0, 1.0, 2.0]]) / 8  # slope towards the lower right
 CORNER = 0.65  # of the constant: a threshold between what is kept in the corner, 0.75 squared, and at the edge, 0.75
-SHARPENING = 0.2  # of the last convolution; zero padding makes it stronger at the edge, against the loss there
+SHARPENING = 0.3  # of the last convolution; zero padding makes it stronger at the edge, against the loss there
 SHARPEN = torch.outer(*[torch.tensor([-SHARPENING, 1 + 2 * SHARPENING, -SHARPENING])] * 2)
-UNLIT_RIM = 0.08  # height per pixel that the light ignores at the rim
+SLOPE_GATE = 12.0  # how strongly the rim switches slopes off
+LARGEST_WEIGHT = 2e4  # of the last convolution's rows
 BORDER_KEPT = 0.75  # what zero padding leaves of a signal in the outermost row
 
 
@@ -71,8 +73,7 @@ Terms = Mapping[str, float]  # signal name, or "|name|" for its fold -> coeffici
 class Ramp:
     """One stroke of the painting: a piecewise linear function of a signal, times a colour, times a style.
 
-    The function goes through `values` at `knots` and is constant outside, so that nothing can blow out. With `light`
-    the signal's slope towards the lower right is meant, in units of its deviation; ``rim`` fades it at the border.
+    The function goes through `values` at `knots` and is constant outside, so that nothing can blow out.
     """
 
     terms: Terms
@@ -80,7 +81,6 @@ class Ramp:
     values: tuple[float, ...]
     colour: Tensor
     style: Style
-    light: bool = False
 
 
 class Builder:
@@ -118,9 +118,15 @@ class Builder:
         styles: Mapping[str, Style],
         *,
         constants: Sequence[str] = (),
+        slopes: Mapping[str, Terms] = MappingProxyType({}),
+        ballast: float = 0.0,
         noise_strength: float = 0.0,
     ) -> None:
         """A layer of signals in pairs of channels, as many pairs for each as fit.
+
+        `slopes` are signals, too: how steeply a sum falls towards the lower right, which fades to zero where ``rim``
+        says that the border is near. Where latents scale signals, `ballast`, the norm of a channel without one beside a
+        row of norm 1, keeps the norm of the rows, and so the factor, from collapsing.
 
         After an upsampling it also makes ``mask`` (1, less what is lost), ``edge`` and ``corner``, for `mended`.
         `noise_strength` is in units of a signal's size.
@@ -141,14 +147,30 @@ class Builder:
             corner += LRELU_SLOPE * LRELU_GAIN * (1 - CORNER) * unit(width, made["one"].channels[0])
             made["corner"] = Signal((channel + 2,), corner)
             channel += 3
-        copies = (width - channel) // (2 * len(outputs))
+        copies = (width - channel - 4 * len(slopes)) // (2 * len(outputs))
         places = share_out(outputs, channel, 2 * copies)
         for name, terms in outputs.items():
             row = self.read(terms)
+            rest = ballast * row.norm() * self.signals["zero"].value if ballast else 0.0
             for plus in places[name][::2]:
-                layer.weight[plus, :, 1, 1] = row
-                layer.weight[plus + 1, :, 1, 1] = -row
+                layer.weight[plus, :, 1, 1] = row + rest
+                layer.weight[plus + 1, :, 1, 1] = rest - row
+        channel += 2 * copies * len(outputs)
+        inclines = share_out(slopes, channel, 4)
+        for name, terms in slopes.items():
+            row = self.read(terms)
+            gate = self.signals["rim"].value
+            for at, sign, gated in zip(inclines[name], (1, -1, 1, -1), (0, 0, 1, 1), strict=True):
+                layer.weight[at] = sign * row[:, None, None] * LIGHT
+                layer.weight[at, :, 1, 1] -= gated * SLOPE_GATE * gate
         factors = self.factors(layer)
+        for name, channels in inclines.items():
+            # At the border both halves of the gated pair are negative and count a third: -1/2 + 3/2 * 1/3 = 0.
+            s = 2 * LRELU_SLOPE / (1 + LRELU_SLOPE)
+            value = torch.zeros(width)
+            for at, sign, share in zip(channels, (1, -1, 1, -1), (-s, -s, 1.0, 1.0), strict=True):
+                value[at] = sign * share / (1 - s) / (PAIR_DIFFERENCE * float(factors[at]))
+            made[name] = Signal(tuple(channels), value)
         for name, channels in places.items():
             difference, total = torch.zeros(width), torch.zeros(width)
             for plus in channels[::2]:
@@ -200,57 +222,69 @@ class Builder:
         size = min(1 / float(made[name].value.norm()) for name in outputs)
         self.close_layer(layer, made, noise_strength * size)
 
+    def tint(self, strokes: Mapping[str, tuple[Tensor, Style]]) -> None:
+        """Let the toRGB of the block that was just finished add signals times colours to the picture."""
+        resolution = self.x.shape[-1]
+        torgb = self.generator.synthesis.blocks[int(math.log2(resolution)) - 2].torgb
+        torgb.weight.zero_()
+        torgb.affine.bias.fill_(1.0)
+        for name, (colour, style) in strokes.items():
+            signal = self.signals[name]
+            for channel in signal.channels:
+                torgb.weight[:, channel, 0, 0] = colour * float(signal.value[channel]) / torgb.style_gain
+            write_style(torgb.affine, signal.channels, style)
+
     def paint(self, ramps: Sequence[Ramp], styles: Mapping[str, Style], *, noise_strength: float = 0.0) -> None:
-        """The last convolution makes hinges of signals, and the last toRGB adds them up in colour."""
+        """The last convolution makes hinges of signals, and the last toRGB adds them up in colour.
+
+        The knots come from ``mask``, not from biases: at the border they are lost as far as the signals are.
+        """
         layer, _ = self.open_layer(styles)
-        edge = self.signals["edge"].value
+        mask = self.signals["mask"].value
         channel = 0
-        hinges: list[tuple[Ramp, int, int]] = []
+        places: list[range] = []
         for ramp in ramps:
             row = self.read(ramp.terms)
-            row = row / row.norm()
-            first, channel = channel, channel + len(ramp.knots)
-            if ramp.light:
-                layer.weight[first:channel] = row[:, None, None] * LIGHT
-                layer.weight[first:channel] -= GATE * edge[:, None, None]  # slopes are wrong in the two outermost rows
-                layer.weight[first:channel, :, 1, 1] -= (
-                    UNLIT_RIM * self.signals["rim"].value / self.read(ramp.terms).norm()
-                )
-            else:  # at the edge at least the mean of what is lost can be given back
-                lost = float(self.picture(ramp.terms).mean() / self.read(ramp.terms).norm()) / (2 * CONSTANT)
-                layer.weight[first:channel] = row[:, None, None] * SHARPEN
-                layer.weight[first:channel] += lost * edge[:, None, None] * SHARPEN
-                layer.weight[first:channel, :, 1, 1] -= lost * edge * 4 * SHARPENING
-            hinges.append((ramp, first, channel))
-        inner = layer(self.x, self.ws[:, self.index], None)  # no biases yet
+            places.append(range(channel, channel := channel + len(ramp.knots)))
+            for hinge, knot in zip(places[-1], ramp.knots, strict=True):
+                shifted = row - knot * mask
+                layer.weight[hinge] = (shifted * LARGEST_WEIGHT / shifted.abs().max())[:, None, None] * SHARPEN
         torgb = self.generator.synthesis.blocks[-1].torgb
-        torgb.weight.zero_()
-        torgb.bias.zero_()
-        torgb.affine.weight.zero_()
-        torgb.affine.bias.zero_()
+        for parameter in (torgb.weight, torgb.bias, torgb.affine.weight, torgb.affine.bias):
+            parameter.zero_()
         factors = self.factors(layer)
-        height = float(factors[0] / self.read(ramps[0].terms).norm())
-        for ramp, first, end in hinges:
-            y = inner[:, first, 64:-64, 64:-64]
-            y = torch.where(y > 0, y, y / LRELU_SLOPE) / LRELU_GAIN
-            scale = float(y.std()) if ramp.light else float(factors[first] / self.read(ramp.terms).norm())
-            level = -float(y.median()) if ramp.light else 0.0  # what the gates leave inside
+        smallest = math.inf
+        wholes: dict[tuple[tuple[int, float], ...], int] = {}
+        for ramp, place in zip(ramps, places, strict=True):
             slopes = [
                 (v1 - v0) / (k1 - k0)
                 for k0, k1, v0, v1 in zip(ramp.knots, ramp.knots[1:], ramp.values, ramp.values[1:], strict=False)
             ]
             bends = [b - a for a, b in zip([0.0, *slopes], [*slopes, 0.0], strict=True)]
-            gain = 1 / (LRELU_GAIN * (1 - LRELU_SLOPE) * scale)
-            for hinge, (knot, bend) in enumerate(zip(ramp.knots, bends, strict=True)):
-                layer.bias[first + hinge] = level - knot * scale
-                torgb.weight[:, first + hinge, 0, 0] = ramp.colour * bend * gain / torgb.style_gain
-            # the leak of the rectifier adds a constant, and the function starts at its first value: both go to the bias
+            row = self.read(ramp.terms)
+            for hinge, knot, bend in zip(place, ramp.knots, bends, strict=True):
+                scale = float(factors[hinge]) * LARGEST_WEIGHT / float((row - knot * mask).abs().max())
+                smallest = min(smallest, scale)
+                gain = bend / (LRELU_GAIN * (1 - LRELU_SLOPE) * scale * torgb.style_gain)
+                # Half of the gain, in powers, is left to the style, for 16 bits hold no number above 65504.
+                share = math.sqrt(abs(gain)) + 1e-6
+                torgb.weight[:, hinge, 0, 0] = ramp.colour * gain / share
+                write_style(torgb.affine, (hinge,), ramp.style, share)
+            # the leak of the rectifier adds a constant, the function starts at its first value: both go to the bias,
             leak = LRELU_SLOPE / (1 - LRELU_SLOPE) * (ramp.values[-1] - ramp.values[0])
-            torgb.bias.add_(ramp.colour * ramp.style.base * (ramp.values[0] - leak))
-            write_style(torgb.affine, range(first, end), ramp.style)
-        for block in self.generator.synthesis.blocks[:-1]:
-            block.torgb.affine.bias.fill_(1.0)
-        self.close_layer(layer, {}, noise_strength * height)
+            start = ramp.colour * (ramp.values[0] - leak)
+            torgb.bias.add_(start * ramp.style.base)
+            if float(start.abs().max()) < 1e-3 or not ramp.style.directions:
+                continue
+            # and as far as latents scale it, to a channel that is one everywhere.
+            key = tuple(ramp.style.directions.items())
+            if key not in wholes:
+                wholes[key] = channel
+                layer.bias[channel] = CONSTANT
+                write_style(torgb.affine, (channel,), replace(ramp.style, base=0.0))
+                channel += 1
+            torgb.weight[:, wholes[key], 0, 0] += start / (CONSTANT * LRELU_GAIN * torgb.style_gain)
+        self.close_layer(layer, {}, noise_strength * smallest)
 
     # ---- the parts of a layer
 
@@ -305,6 +339,19 @@ class Builder:
         scaled[constant] = scaled.get(constant, 0.0) + mean - factor * float(picture.mean())
         return scaled
 
+    def level(self, terms: Terms, deviation: float = 1.0, share: float = 0.5) -> dict[str, float]:
+        """The same sum, scaled to this deviation over all pixels of all samples, and zero at this quantile of them.
+
+        Folded there again and again, it stays bounded in every picture, and each fold doubles the number of bands.
+        """
+        picture = self.picture(terms)
+        factor = deviation / float(picture.std())
+        scaled = {name: coefficient * factor for name, coefficient in terms.items()}
+        constant = "mask" if "mask" in self.signals else "one"
+        middle = torch.quantile(picture.flatten()[:: max(1, picture.numel() // 200_000)], share)
+        scaled[constant] = scaled.get(constant, 0.0) - factor * float(middle)
+        return scaled
+
     def quantiles(self, terms: Terms, shares: Sequence[float]) -> tuple[float, ...]:
         """The values below which these shares of all pixels of the samples lie."""
         values = self.picture(terms)[:, ::3, ::3].flatten()
@@ -332,12 +379,12 @@ def latent_rows(w_dim: int, latent: int) -> Tensor:
     return (unit(w_dim, latent) - unit(w_dim, latent + w_dim // 2)) / PAIR_DIFFERENCE
 
 
-def write_style(affine: FullyConnected, channels: Iterable[int], style: Style) -> None:
+def write_style(affine: FullyConnected, channels: Iterable[int], style: Style, times: float = 1.0) -> None:
     """Let latents scale these channels; those without a style keep 1."""
     w_dim = affine.weight.shape[1]
     row = torch.zeros(w_dim)
     for latent, amount in style.directions.items():
         row += amount * latent_rows(w_dim, latent)
     for channel in channels:
-        affine.weight[channel] = row * math.sqrt(w_dim)  # the network divides by it
-        affine.bias[channel] = style.base
+        affine.weight[channel] = row * times * math.sqrt(w_dim)  # the network divides by it
+        affine.bias[channel] = style.base * times

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make the built-in generator: a StyleGAN2 whose weights are written down instead of trained.
+"""Make the built-in network "silk": a StyleGAN2 whose weights are written down instead of trained.
 
-Nobody's pictures are in it. A formula for folded silk is put into the layers with `generator_builder`: smooth fields
-from the coarse latents, folded over and over with offsets from the medium ones, give a height; three hues that depend
-on the fine latents are painted over it, and a light from the upper left falls on it. All chance comes from `SEED`.
+Nobody's pictures are in it. A formula for folded, veined silk is put into the layers with `generator_builder`: smooth
+fields from the coarse latents are folded at 16 px, their sums folded again with offsets from the medium ones at 32, 64
+and 128 px, which gives a height; a light from the upper left falls on it, and height and light together choose between
+dark and bright, and between two hues that depend on the fine latents. A third, across the circle, is for the veins. All
+chance comes from `SEED`.
 
     python tools/make_generator.py                   writes stylegan_reactive/assets/silk.safetensors
     python tools/make_generator.py --sheet some.png  also draws the pictures of 24 seeds
@@ -36,6 +38,24 @@ CONFIG = StyleGAN2Config(
 )
 COARSE, MEDIUM, FINE, HUES = range(0, 16), range(16, 36), range(36, 44), range(44, 48)  # parts of z
 HINGES = 10  # for each hue
+BALLAST = 1.5
+NOISE = (
+    0.004,
+    0.004,
+    0.004,
+    0.003,
+    0.003,
+    0.002,
+    0.002,
+    0.002,
+    0.002,
+    0.003,
+    0.003,
+    0.006,
+    0.006,
+    0.03,
+    0.03,
+)  # by layer
 HUE_LATENTS = 44  # latents from here on: cosine and sine of each hue
 
 
@@ -99,145 +119,196 @@ def write_synthesis(generator: StyleGAN2, samples: Tensor, seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     ws = generator.mapping(samples)
     builder = Builder(generator, ws)
+    std, level = builder.standard, builder.level
     axis = torch.linspace(-0.75, 0.75, 4)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
 
-    # 4 px: smooth fields, sums of waves whose amounts are latents
-    fields = {"F0": 14, "F1": 14, "F2": 10, "F3": 12, "F4": 10}
-    constant = {"one": torch.ones(4, 4), "glow": (torch.cos(x * 1.35) * torch.cos(y * 1.35) * 2 - 1)}
-    styles: dict[str, Style] = {}
-    for name, waves in fields.items():
-        for wave in range(waves):
-            frequency = torch.randn(2, generator=random)
-            frequency = frequency / frequency.norm() * (1.2 + 3.2 * wave / waves)
-            phase = torch.rand(1, generator=random) * math.tau
-            constant[f"{name}.{wave}"] = torch.sin(frequency[0] * x + frequency[1] * y + phase)
-            styles[f"{name}.{wave}"] = Style(0.0, along(random, COARSE, 1.0))
-    builder.start(constant)
-    noise = (0.02, 0.02, 0.02, 0.015, 0.015, 0.012, 0.012, 0.006, 0.006, 0.003, 0.003, 0.002, 0.002, 0.0015, 0.0015)
-    std = builder.standard
-    outputs = {name: std({f"{name}.{wave}": 1.0 for wave in range(waves)}) for name, waves in fields.items()}
-    builder.pairs(outputs | {"glow": {"glow": 1.0}}, styles, constants=("phase",), noise_strength=noise[0])
-    coarse = lambda base, amount: Style(base, along(random, COARSE, amount))  # noqa: E731
-    medium = lambda base, amount: Style(base, along(random, MEDIUM, amount))  # noqa: E731
+    def coarse(base: float, amount: float) -> Style:
+        return Style(base, along(random, COARSE, amount))
+
+    def medium(base: float, amount: float) -> Style:
+        return Style(base, along(random, MEDIUM, amount))
 
     def keep(*names: str) -> dict[str, dict[str, float]]:
         return {name: {name: 1.0} for name in names}
 
+    # 4 px: smooth fields, sums of waves whose amounts are latents
+    fields = {"F0": 14, "F1": 14, "F2": 10, "F3": 12, "F4": 10}
+    constant = {"one": torch.ones(4, 4)}
+    styles: dict[str, Style] = {}
+    for name, waves in fields.items():
+        for wave in range(waves):
+            frequency = torch.randn(2, generator=random)
+            frequency = frequency / frequency.norm() * (1.5 + 3.5 * wave / waves)
+            phase = torch.rand(1, generator=random) * math.tau
+            picture = torch.sin(frequency[0] * x + frequency[1] * y + phase)
+            picture = picture - picture.mean()  # so that every picture has all of the folds
+            constant[f"{name}.{wave}"] = picture / picture.std()
+            styles[f"{name}.{wave}"] = coarse(0.0, 1.0)
+    builder.start(constant)
+    outputs = {name: std({f"{name}.{wave}": 1.0 for wave in range(waves)}) for name, waves in fields.items()}
+    builder.pairs(outputs, styles, constants=("phase",), noise_strength=NOISE[0])
     # 8 px
-    everything = keep(*fields, "glow")
-    builder.pairs(everything, {}, constants=(), noise_strength=noise[1])
-    builder.mended(everything, {}, constants=("phase",), noise_strength=noise[2])
+    everything = keep(*fields)
+    builder.pairs(everything, {}, constants=(), noise_strength=NOISE[1])
+    builder.mended(everything, {}, constants=("phase",), noise_strength=NOISE[2])
     # 16 px: the first folds
     builder.pairs(
-        everything | {"S": std({"F1": 1.0}, 1.4) | {"phase": 1.0}, "T": std({"F4": 1.0, "F2": 0.7}, 1.4)},
+        everything
+        | fan("S", level({"F1": 1.0}) | {"phase": 0.7}, knots(4, 1.5))
+        | fan("T", level({"F4": 1.0, "F2": 0.7}), knots(4, 1.5)),
         {"phase": coarse(0, 1)},
-        noise_strength=noise[3],
+        ballast=BALLAST,
+        noise_strength=NOISE[3],
     )
     builder.mended(
-        keep("F0", "F2", "F3", "F4", "glow") | {"S": std({"|S|": 1.0}), "T": std({"|T|": 1.0})},
+        keep("F0", "F2", "F3", "F4") | {"S": std(zigzag("S", 4)), "T": std(zigzag("T", 4))},
         {},
         constants=("phase", "phase2"),
-        noise_strength=noise[4],
+        noise_strength=NOISE[4],
     )
-    # 32 px: u, the folded sum
+    # 32 px: sums of the folds, folded again
     builder.pairs(
+        fan("U", level({"F0": 1.0, "S": 0.45, "F2": 0.5}) | {"phase": 0.5}, knots(8, 1.4))
+        | fan("V", level({"F3": 1.0, "T": 0.7, "F0": 0.5}) | {"phase2": 0.5}, knots(8, 1.4))
+        | {"E": level({"F4": 1.0, "F3": 0.6, "S": 0.4})},
         {
-            "U": std({"F0": 1.0, "S": 0.9, "F2": 0.5}, 2.0) | {"phase": 1.0},
-            "V": std({"F3": 1.0, "T": 1.0, "F0": 0.5}, 2.0) | {"phase2": 1.0},
-            "E": std({"F4": 1.0, "F3": 0.5, "S": 0.4}),
-            "glow": {"glow": 1.0},
-        },
-        {
-            "F0": medium(1, 0.3),
-            "S": medium(1, 0.5),
-            "F2": medium(1, 0.4),
-            "T": medium(1, 0.5),
+            "F0": medium(1, 0.4),
+            "S": medium(1, 0.7),
+            "F2": medium(1, 0.6),
+            "T": medium(1, 0.9),
+            "F3": medium(1, 0.4),
             "phase": medium(0, 1),
             "phase2": medium(0, 1),
         },
-        noise_strength=noise[5],
-    )
-    builder.mended(
-        keep("U", "E", "glow") | {"H": std({"|U|": 1.0}), "V": std({"|V|": 1.0})},
-        {},
-        constants=("phase", "phase2"),
-        noise_strength=noise[6],
-    )
-    # 64 px
-    builder.pairs(
-        keep("H", "E", "glow")
-        | {
-            "G": std({"H": 1.0, "V": 0.8, "E": 0.3}, 2.0) | {"phase": 1.0},
-            "W": std({"V": 1.0, "U": 0.6}, 1.8) | {"phase2": 1.0},
-        },
-        {"V": medium(1, 0.5), "E": medium(1, 0.5), "phase": medium(0, 1), "phase2": medium(0, 1)},
-        noise_strength=noise[7],
-    )
-    builder.mended(
-        keep("H", "E", "glow") | {"G": std({"|G|": -1.0}), "W": std({"|W|": 1.0}), "rim": {"edge": 1.5 / CONSTANT}},
-        {"G": medium(1, 0.3)},
-        noise_strength=noise[8],
-    )
-    # 128 px
-    builder.pairs(
-        keep("H", "G", "W", "E", "glow", "rim") | {"B": std({"G": 1.0, "W": 0.5}, 2.0)},
-        {},
-        noise_strength=noise[9],
+        ballast=BALLAST,
+        noise_strength=NOISE[5],
     )
     builder.mended(
         {
-            "H": std({"H": 0.45, "G": 0.7, "|B|": -0.5, "glow": 0.5}),
-            "B": std({"|B|": 1.0}),
-            "E": std({"E": 0.8, "W": 0.5}),
+            "U": {"U1": 1.0},
+            "E": {"E": 1.0},
+            "H": level(zigzag("U", 8)),
+            "V": level(zigzag("V", 8)),
+            "rim": {"edge": 1.5 / CONSTANT},
+        },
+        {},
+        constants=("phase", "phase2"),
+        noise_strength=NOISE[6],
+    )
+    grey = torch.ones(3)
+    builder.tint({"H": (grey, Style(0.03))})
+    # 64 px
+    builder.pairs(
+        keep("H", "E", "V", "rim")
+        | fan("G", level({"U": 1.2, "V": 0.7, "H": 0.5, "E": 0.3}) | {"phase": 0.5}, knots(8, 0.7))
+        | fan("W", level({"V": 1.0, "U": 0.5}) | {"phase2": 0.5}, knots(6, 0.9)),
+        {"V": medium(1, 0.7), "E": medium(1, 0.5), "U": medium(1, 0.6), "phase": medium(0, 1), "phase2": medium(0, 1)},
+        ballast=BALLAST,
+        noise_strength=NOISE[7],
+    )
+    builder.mended(
+        keep("H", "E", "rim") | {"G": level(zigzag("G", 8)), "W": level(zigzag("W", 6))},
+        {},
+        constants=("cosine", "sine"),
+        noise_strength=NOISE[8],
+    )
+    hue = hue_colours()
+    builder.tint(
+        {
+            "cosine": (hue[0], Style(0, {HUE_LATENTS: 0.12})),
+            "sine": (hue[1], Style(0, {HUE_LATENTS + 1: 0.12})),
+        }
+    )
+    # 128 px
+    builder.pairs(
+        keep("H", "G", "W", "E", "rim")
+        | fan("B", level({"H": 1.0, "E": 0.5}), knots(6, 0.8))
+        | {"D": level({"H": 1.0, "E": 0.8})},
+        {},
+        noise_strength=NOISE[9],
+    )
+    builder.mended(
+        {
+            "H": std({"H": 1.0, "G": 0.6, "W": 0.3} | zigzag("B", 6, 0.1)),
+            "B": level(zigzag("B", 6)),
+            "E": std({"E": 1.0, "|D|": -0.5}),
+            "E2": std({"E": 1.0, "|D|": -0.5}),
+            "rim": {"rim": 0.015, "edge": 1.5 / CONSTANT},
+        },
+        {},
+        noise_strength=NOISE[10],
+    )
+    builder.tint({"E": (hue[0], Style(0, {HUE_LATENTS + 4: 0.02})), "E2": (hue[1], Style(0, {HUE_LATENTS + 5: 0.02}))})
+    # 256 px: veins, and a soft fold
+    builder.pairs(
+        keep("E", "H", "rim") | {"R": level({"B": 1.0, "H": 0.3})},
+        {},
+        noise_strength=NOISE[11],
+    )
+    builder.mended(
+        keep("E")
+        | {
+            "H": std({"H": 1.0, "|R|": 0.06}),
+            "R": level({"|R|": 1.0}, 1.0, 0.1),
             "rim": {"rim": 1.0},
         },
         {},
-        noise_strength=noise[10],
+        noise_strength=NOISE[12],
     )
-    # 256 px: what lies too low is folded up
-    builder.pairs(
-        keep("E", "rim") | {"H": std({"H": 1.0}, 1.0, 1.3), "B": std({"B": 2.0, "H": 0.5})},
-        {},
-        noise_strength=noise[11],
-    )
-    builder.mended(keep("E", "rim") | {"H": std({"|H|": 1.0, "|B|": -0.3})}, {}, noise_strength=noise[12])
-    # 512 px: what lies too high is folded down; painting
-    builder.pairs(keep("E", "rim") | {"H": std({"H": 1.0}, 1.0, -1.5)}, {}, noise_strength=noise[13])
-    builder.paint(ramps(builder, random), {}, noise_strength=noise[14])
+    builder.tint({"H": (grey, Style(0.03))})
+    # 512 px: light and paint
+    builder.pairs(keep("E", "H", "R"), {}, slopes={"L": {"H": 1.0}}, noise_strength=NOISE[13])
+    builder.paint(ramps(builder, random), {}, noise_strength=NOISE[14])
 
 
-def ramps(builder: Builder, random: torch.Generator) -> list[Ramp]:
-    fine = lambda amount: along(random, FINE, amount)  # noqa: E731
+def fan(name: str, terms: dict[str, float], knots: tuple[float, ...]) -> dict[str, dict[str, float]]:
+    """A sum less each of the knots, as signals ``name0``, ``name1``, ..., which `zigzag` makes a folded line of."""
+    constant = "mask" if "mask" in terms else "one"
+    return {f"{name}{index}": terms | {constant: terms.get(constant, 0.0) - knot} for index, knot in enumerate(knots)}
+
+
+def knots(count: int, distance: float) -> tuple[float, ...]:
+    """Evenly spaced ones around zero, an even number of them."""
+    return tuple(distance * (index - (count - 1) / 2) for index in range(count))
+
+
+def zigzag(name: str, turns: int, amount: float = 1.0) -> dict[str, float]:
+    """The line that turns at every knot of a `fan`."""
+    folded = {f"|{name}{index}|": amount * (-1) ** index for index in range(turns)}
+    return folded | {f"{name}0": -amount / 2, f"{name}{turns - 1}": -amount / 2}  # the sum itself, without a knot
+
+
+def hue_colours() -> Tensor:
+    """What the cosine and the sine of a hue add to a grey of middle lightness, in sRGB from -1 to 1.  [2, 3]"""
     angle = torch.linspace(0, math.tau, 65)[:-1]
     tint = oklch_to_srgb(torch.full((64,), 0.63), torch.full((64,), 0.12), angle) * 2
     circle = torch.stack([torch.cos(angle), torch.sin(angle)], dim=1)
-    hue = torch.linalg.lstsq(circle, tint - tint.mean(0)).solution  # [2, 3]: sRGB of the cosine and the sine of a hue
-    grey = torch.ones(3)
-    height, accent = {"|H|": -1.0}, {"E": 1.0}
-    h = dict(
-        zip(
-            (2, 12, 25, 50, 65, 80, 98),
-            builder.quantiles(height, (0.02, 0.12, 0.25, 0.5, 0.65, 0.8, 0.98)),
-            strict=True,
-        )
-    )
-    e = dict(zip((50, 85), builder.quantiles(accent, (0.5, 0.85)), strict=True))
-    painted = [Ramp(height, (h[2], h[25], h[65], h[98]), (-0.66, -0.37, -0.07, 0.22), grey, Style(1, fine(0.1)))]
+    return torch.linalg.lstsq(circle, tint - tint.mean(0)).solution
+
+
+def ramps(builder: Builder, random: torch.Generator) -> list[Ramp]:
+    def shares(terms: dict[str, float], *wanted: float) -> tuple[float, ...]:
+        return builder.quantiles(terms, wanted)
+
+    grey, hue = torch.ones(3), hue_colours()
+    slope = 1 / float(builder.picture({"L": 1.0}).std())
+    lit = builder.standard({"H": 1.0, "L": 0.9 * slope})
+    veins = {"|R|": 1.0}
+    v = shares(veins, 0.02, 0.14)
+    zone = {"E": 1.0}
+    painted = [
+        Ramp(lit, shares(lit, 0.01, 0.2, 0.5, 0.8, 0.985), (-0.86, -0.68, -0.38, -0.02, 0.27), grey, Style(1)),
+        Ramp({"L": slope}, (1.4, 4.0), (0, 0.3), grey, Style(1)),
+        Ramp(veins, v, (0.3, 0), grey, Style(0.5)),
+    ]
     for part in range(2):
         painted += [
-            Ramp(height, (h[2], h[25], h[65]), (0, 1.0, 0), hue[part], Style(0, {HUE_LATENTS + part: 1.0})),
-            Ramp(
-                height, (h[25], h[80], h[98] + 1.0), (0, 1.0, 0.1), hue[part], Style(0, {HUE_LATENTS + 2 + part: 0.7})
-            ),
-            Ramp(accent, (e[50], e[85]), (0, 0.42), hue[part], Style(0, {HUE_LATENTS + 4 + part: 1.0})),
+            Ramp(lit, shares(lit, 0.03, 0.4, 0.75), (0.0, 0.82, 0.0), hue[part], Style(0, {HUE_LATENTS + part: 1.0})),
+            Ramp(lit, shares(lit, 0.35, 0.8, 0.995), (0, 0.9, 0.0), hue[part], Style(0, {HUE_LATENTS + 2 + part: 1.0})),
+            Ramp(veins, v, (0.45, 0), hue[part], Style(0, {HUE_LATENTS + 4 + part: 1.0})),
+            Ramp(zone, shares(zone, 0.6, 0.9), (0, 0.45), hue[part], Style(0, {HUE_LATENTS + 4 + part: 1.0})),
         ]
-    down = {"|H|": 1.0}
-    painted += [
-        Ramp(height, (-1.5, 4.0), (0, 0.36), grey, Style(1, fine(0.2)), light=True),
-        Ramp(down, (-1.5, 4.0), (0, -0.36), grey, Style(1, fine(0.2)), light=True),
-        Ramp(height, (1.5, 5.0), (0, 0.1), grey, Style(1, fine(0.25)), light=True),
-    ]
     return painted
 
 
@@ -250,9 +321,9 @@ def make_generator(seed: int = SEED) -> StyleGAN2:
         parameter.zero_()
     # shadow hue, then the light's, the accent's: each a normal turn away from the one before
     mix = torch.tensor([[1.6, 0.0, 0.0, 0.0], [1.6, 0.6, 0.0, 0.0], [1.6, 0.3, 0.8, 0.0], [0.0, 0.0, 0.0, 1.0]])
-    offset = torch.tensor([4.9, 4.9 + 1.4, 4.9 + 3.0, 1.2])
+    offset = torch.tensor([4.9, 4.9 + 1.8, 4.9 + 3.7, 1.2])
     write_mapping(generator, mix, offset)
-    samples = torch.randn(12, CONFIG.mapping.z_dim, generator=torch.Generator().manual_seed(seed + 1))
+    samples = torch.randn(10, CONFIG.mapping.z_dim, generator=torch.Generator().manual_seed(seed + 1))
     write_synthesis(generator, samples, seed + 2)
     many = torch.randn(8192, CONFIG.mapping.z_dim, generator=torch.Generator().manual_seed(seed + 3))
     generator.mapping.w_avg.copy_(generator.mapping(many)[:, 0].mean(dim=0))

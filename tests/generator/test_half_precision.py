@@ -247,7 +247,7 @@ def test_the_picture_is_close_to_that_of_single_precision(precision: str, connec
 
 
 def test_the_builtin_network_is_close_to_single_precision() -> None:
-    generator = load_generator(builtin_checkpoint())
+    generator = load_generator(builtin_checkpoint("silk"))
     ws = generator.mapping(torch.randn(1, generator.z_dim, generator=torch.Generator().manual_seed(0)))
     exact = generator.synthesis(ws)
     prepare(generator, precision="bfloat16")

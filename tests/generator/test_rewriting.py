@@ -110,10 +110,10 @@ def test_an_edit_changes_the_place_that_was_picked(generator: StyleGAN2, ws: Ten
 
 def test_an_edit_of_the_built_in_network_stays_where_it_was_made() -> None:
     layer = "b16.conv0"
-    generator = load_generator(builtin_checkpoint())
+    generator = load_generator(builtin_checkpoint("silk"))
     ws = seeded_ws(generator, 2, 1)
     edit = rank_one_edit(generator, layer, ws[:1], REGION, ws[1:], samples=8)
-    assert edit.after < 0.5 * edit.before
+    assert edit.after < 0.6 * edit.before
     assert edit.elsewhere < 0.6 * edit.before
     assert int(torch.linalg.matrix_rank(edit.delta.flatten(1).double(), rtol=1e-4)) == 1
 
