@@ -21,19 +21,9 @@ from pathlib import Path
 from typing import IO
 
 from ..errors import EngineError
+from .engine_locks import steps
 
 GIGABYTE = 10**9
-PINS = {
-    "torch": "2.13.0",
-    "scipy": "1.17.1",
-    "librosa": "0.11.0",
-    "soundfile": "0.14.0",
-    "soxr": "1.1.0",
-    "safetensors": "0.8.0",
-}
-"""The versions that the engine is tested with; requirements.lock names the same."""
-NUMPY = {(3, 11): "1.26.4"}
-NEWER_NUMPY = "2.5.5"
 PYTHONS = ((3, 11), (3, 12), (3, 13), (3, 14))
 """Versions of Python for which these packages exist."""
 CHECK = """
@@ -197,17 +187,6 @@ def find_base(named: str = "") -> str:
 # What pip is asked for
 
 
-def requirements(build: str, version: tuple[int, int], platform: str = sys.platform) -> list[str]:
-    """What pip is asked for, each with its exact version.
-
-    On Linux and Windows the CPU build has a name of its own (``+cpu``) that is asked for first by `install`.
-    """
-    pins = {"numpy": NUMPY.get(version, NEWER_NUMPY), **PINS}
-    if build == "cpu" and platform == "linux":
-        pins["torch"] += "+cpu"
-    return [f"{name}=={pin}" for name, pin in pins.items()]
-
-
 def pip_arguments(plan: Plan, wanted: Sequence[str]) -> list[str]:
     """The arguments of pip; raises `EngineError` where the network would be needed and may not be used."""
     common = ["install", "--no-input", "--disable-pip-version-check", "--no-color", "--progress-bar", "off"]
@@ -239,6 +218,12 @@ def explain(log: str, plan: Plan, log_path: Path) -> EngineError:
     if re.search(r"CERTIFICATE_VERIFY_FAILED|SSLError", log):
         return EngineError(
             "The package index could not prove who it is (certificate). Check date and network settings."
+        )
+    if "DO NOT MATCH THE HASHES" in log:
+        changed = re.search(r"^\s*(\S+) from ", log.partition("DO NOT MATCH THE HASHES")[2], re.MULTILINE)
+        return EngineError(
+            f"pip was given {changed[1] if changed else 'a package'} that is not the file which this add-on was tested "
+            "with: it may be damaged, or not come from its author. Nothing was installed. Look at the package source."
         )
     if missing and missing[0].startswith("torch"):
         if plan.build == "cpu":
@@ -294,11 +279,14 @@ def install(plan: Plan) -> Generator[Progress, None, str]:
                     f"{base} could not make an environment. Choose another Python under Base Python. "
                     f"What it said is in {log_path}"
                 )
-            arguments = pip_arguments(plan, requirements(plan.build, version))
-            command = [str(python_in(fresh)), "-m", "pip", *arguments]
-            code = yield from _run(command, log_path, log, plan, 0.05, 0.93)
-            if code != 0:
-                raise explain(log_path.read_text(encoding="utf-8", errors="replace"), plan, log_path)
+            named = bool(plan.source) and not Path(plan.source).is_dir()
+            todo = steps(plan.build, version, named_source=named)
+            for number, step in enumerate(todo):
+                command = [str(python_in(fresh)), "-I", "-m", "pip", *pip_arguments(plan, step.arguments)]
+                share = 0.89 / len(todo)
+                code = yield from _run(command, log_path, log, plan, 0.05 + number * share, share)
+                if code != 0:
+                    raise explain(log_path.read_text(encoding="utf-8", errors="replace"), plan, log_path)
             yield Progress(0.94, "Trying it out")
             torch = yield from _check(fresh, plan, log_path, log)
         _remove(fresh / "temporary")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The engine's Python, installed from a folder of tiny wheels: nothing half made is ever used, nothing goes online."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -12,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from stylegan_reactive.blender import installer
+from stylegan_reactive.blender import engine_locks, installer
 from stylegan_reactive.blender.installer import Plan, find_base, install, installed_facts, installed_python
 from stylegan_reactive.errors import EngineError
 
@@ -38,9 +39,23 @@ def wheel(folder: Path, name: str, version: str, source: str = "") -> None:
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with stand-ins of all packages."""
     folder = tmp_path_factory.mktemp("wheels")
-    for requirement in {*installer.requirements("cpu", VERSION), *installer.requirements("cuda", VERSION)}:
+    for requirement in {*engine_locks.requirements("cpu", VERSION), *engine_locks.requirements("cuda", VERSION)}:
         name, _, version = requirement.partition("==")
         wheel(folder, name, version, TORCH if name == "torch" else "")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def locks(tmp_path_factory: pytest.TempPathFactory, wheels: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The stand-ins by their hashes."""
+    folder = tmp_path_factory.mktemp("locks")
+    for path in wheels.iterdir():
+        name, version = path.name.split("-")[:2]
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        lock = "packages.txt" if name != "torch" else "torch-cpu.txt" if "cpu" in version else "torch.txt"
+        with (folder / lock).open("a") as file:
+            file.write(f"{name}=={version} --hash=sha256:{digest}\n")
+    monkeypatch.setattr(engine_locks, "LOCKS", folder)
     return folder
 
 
@@ -100,9 +115,10 @@ def test_stopping_it_ends_pip_and_leaves_what_was_there(folder: Path, wheels: Pa
     assert installed_python(folder) == ""  # a folder without the note of a finished installation is never used
 
 
-def test_build_that_is_not_what_was_asked_for_is_not_kept(folder: Path, wheels: Path) -> None:
+def test_build_that_is_not_what_was_asked_for_is_not_kept(folder: Path, wheels: Path, tmp_path: Path) -> None:
+    source = shutil.copytree(wheels, tmp_path / "wheels", ignore=shutil.ignore_patterns("*+cpu*"))
     with pytest.raises(EngineError, match="which is no CUDA build"):
-        finish(Plan(folder, base=sys.executable, build="cuda", source=str(wheels)))
+        finish(Plan(folder, base=sys.executable, build="cuda", source=str(source)))
     assert left_in(folder) == set()
 
 
@@ -167,5 +183,72 @@ def test_failure_of_pip_says_what_to_do(said: str, advice: str, tmp_path: Path) 
 def test_versions_are_those_that_the_lock_names(repository: Path) -> None:
     lock = (repository / "requirements.lock").read_text("utf-8")
     for version in ((3, 11), (3, 13)):
-        for requirement in installer.requirements("cuda", version):
+        for requirement in engine_locks.requirements("cuda", version):
             assert re.search(rf"^{re.escape(requirement)}(?: ;.*{version[0]}\.{version[1]}\")?$", lock, re.MULTILINE)
+
+
+def test_file_that_is_another_than_it_was_is_not_installed(folder: Path, wheels: Path, tmp_path: Path) -> None:
+    changed = tmp_path / "wheels"
+    shutil.copytree(wheels, changed)
+    version = engine_locks.PINS["scipy"]
+    wheel(changed, "scipy", version, "import os; os.system('echo sprung')")
+    with pytest.raises(EngineError, match=r"scipy==.* is not the file which this add-on was tested with"):
+        finish(Plan(folder, base=sys.executable, source=str(changed)))
+    assert left_in(folder) == set()
+
+
+def test_package_that_nobody_knows_is_not_brought_along(folder: Path, locks: Path, wheels: Path) -> None:
+    packages = locks / "packages.txt"
+    packages.write_text("".join(line for line in packages.read_text().splitlines(True) if not line.startswith("scipy")))
+    with pytest.raises(EngineError):
+        finish(Plan(folder, base=sys.executable, source=str(wheels)))
+
+
+KINDS = [
+    ("cpu", "linux", "x86_64", (3, 11), False, True),
+    ("cpu", "linux", "x86_64", (3, 13), False, False),
+    ("cpu", "win32", "AMD64", (3, 13), False, True),
+    ("cuda", "linux", "x86_64", (3, 13), False, True),
+    ("cuda", "linux", "x86_64", (3, 13), True, False),
+    ("cuda", "win32", "AMD64", (3, 11), True, False),
+    ("rocm", "linux", "x86_64", (3, 12), True, False),
+    ("mps", "darwin", "arm64", (3, 14), False, True),
+]
+
+
+@pytest.mark.parametrize(("build", "platform", "machine", "version", "named", "known"), KINDS)
+def test_only_torch_of_a_named_source_is_taken_without_a_hash(
+    build: str, platform: str, machine: str, version: tuple[int, int], named: bool, known: bool
+) -> None:
+    found = engine_locks.steps(build, version, named_source=named, platform=platform, machine=machine)
+    assert all(step.hashed == ("--require-hashes" in step.arguments) for step in found)
+    assert all(step.hashed for step in found) == known
+    loose = [argument for step in found if not step.hashed for argument in step.arguments]
+    assert loose == ([] if known else [f"torch=={engine_locks.PINS['torch']}{'+cpu' if build == 'cpu' else ''}"])
+
+
+ENTRY = r"^([\w.-]+)==(\S+?)(?: ; [^\n]*?)? \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)"
+
+
+def test_locks_name_exact_versions_and_hashes_of_everything(repository: Path) -> None:
+    folder = repository / "stylegan_reactive" / "blender" / "locks"
+    found: dict[str, set[str]] = {}
+    for path in sorted(folder.glob("*.txt")):
+        text = "".join(line for line in path.read_text("utf-8").splitlines(True) if not line.startswith("#"))
+        entries = list(re.finditer(ENTRY, text, re.MULTILINE))
+        assert "".join(entry[0] for entry in entries) == text  # nothing else is in there
+        for entry in entries:
+            found.setdefault(entry[1], set()).add(entry[2])
+    for build in ("cpu", "cuda"):
+        for version in ((3, 11), (3, 13)):
+            for requirement in engine_locks.requirements(build, version, "linux"):
+                name, _, pin = requirement.partition("==")
+                assert pin in found[name]
+
+
+def test_locks_agree_with_the_development_environment(repository: Path) -> None:
+    lock = (repository / "requirements.lock").read_text("utf-8")
+    text = (repository / "stylegan_reactive" / "blender" / "locks" / "packages.txt").read_text("utf-8")
+    for name, version in re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE):
+        pins = re.findall(rf"^{re.escape(name)}==(\S+)", lock, re.MULTILINE)
+        assert version in pins, f"{name} {version} is in requirements.lock with {pins}"
