@@ -129,6 +129,6 @@ train: setup  ## train a generator on pictures of formulas, or go on with it (do
 soak: setup  ## the long run: FRAMES=20000 pictures with crashes, while memory is watched (Linux)
 	@$(WITH_ENGINE) PYTHONPATH=. $(PYTHON_IN_VENV) tools/soak.py --frames $(or $(FRAMES),20000)
 
-clean:  ## delete .venv, .venv-engine, .venv-blender, .venv-farm, build/, examples/out/ and all caches
-	@rm -rf .venv .venv-engine .venv-blender .venv-farm build examples/out .pytest_cache .mypy_cache .ruff_cache
+clean:  ## delete .venv, .venv-engine, .venv-blender, .venv-farm, .venv-fuzz, build/, examples/out/ and all caches
+	@rm -rf .venv .venv-engine .venv-blender .venv-farm .venv-fuzz build examples/out .pytest_cache .mypy_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

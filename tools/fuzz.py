@@ -72,7 +72,9 @@ def python_with_atheris(environment: Path) -> str:
     python = environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not (environment / "ready").exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(environment)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", f"atheris=={ATHERIS}"], check=True)
+        wanted = ["install", "--quiet", "--only-binary", ":all:", f"atheris=={ATHERIS}"]
+        if subprocess.run([str(python), "-m", "pip", *wanted]).returncode:
+            sys.exit("There is no atheris for this Python. Set up with Python 3.11: make setup PYTHON=python3.11")
         ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
         own, theirs = (
             subprocess.run([each, "-c", ask], capture_output=True, text=True, check=True).stdout.strip()

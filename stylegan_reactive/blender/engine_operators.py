@@ -10,7 +10,7 @@ from ..engine.protocol import Report
 from ..errors import EngineError
 from . import installer
 from .operators import Answer, LongOperator, report_failure
-from .preferences import PACKAGE, own_folder, preferences
+from .preferences import PACKAGE, fixed_path, own_folder, preferences
 from .session import Notice, session
 from .steps import Step, Steps, in_background
 
@@ -26,11 +26,12 @@ def engine_folder() -> Path:
 def install_steps() -> Steps[str]:
     """Install the engine as the preferences say; the path of its Python."""
     chosen = preferences()
+    source = chosen.package_source
     plan = installer.Plan(
         folder=engine_folder(),
-        base=bpy.path.abspath(chosen.base_python),
+        base=fixed_path(chosen.base_python, "Base Python"),
         build=chosen.build,
-        source=bpy.path.abspath(chosen.package_source),
+        source=source if "://" in source else fixed_path(source, "Package Source"),
         online=bpy.app.online_access,
     )
     session.close()  # no file of an environment in use may be moved away

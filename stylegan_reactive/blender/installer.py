@@ -177,7 +177,8 @@ def find_base(named: str = "") -> str:
         return named
     others = [shutil.which(f"python{major}.{minor}") for major, minor in PYTHONS[::-1]]
     for python in (sys.executable, *others, shutil.which("python3"), shutil.which("python")):
-        if python and probe(python) in PYTHONS:
+        # Windows looks into the current folder first, which may be that of a stranger's file.
+        if python and os.path.isabs(python) and probe(python) in PYTHONS:
             return python
     raise EngineError(
         f"No Python {versions} was found that can make an environment. Install one, and choose it under Base Python."
@@ -223,7 +224,7 @@ def explain(log: str, plan: Plan, log_path: Path) -> EngineError:
         changed = re.search(r"^\s*(\S+) from ", log.partition("DO NOT MATCH THE HASHES")[2], re.MULTILINE)
         return EngineError(
             f"pip was given {changed[1] if changed else 'a package'} that is not the file which this add-on was tested "
-            "with: it may be damaged, or not come from its author. Nothing was installed. Look at the package source."
+            "with: it may be damaged, or not come from its author. Nothing was installed. Check the Package Source."
         )
     if missing and missing[0].startswith("torch"):
         if plan.build == "cpu":

@@ -49,6 +49,19 @@ def memory_limit() -> int:
     return int(found.engine_memory) << 20 if found is not None else 0
 
 
+def fixed_path(path: str, name: str) -> str:
+    """A path of the preferences; raises `EngineError` where it depends on which file is open.
+
+    A stranger's folder could then bring a program of its own along, which would be started.
+    """
+    if (path and not Path(path).is_absolute()) or path.startswith("//"):
+        raise EngineError(
+            f"{name} in the preferences of this add-on, {path}, is relative to the file that is open, and another file "
+            "may lie beside another program. Choose it again, with Relative Path off."
+        )
+    return path
+
+
 def engine_python() -> str:
     """The Python that runs the engine: the one that is chosen, else the installed one, else Blender's own with torch.
 
@@ -58,7 +71,8 @@ def engine_python() -> str:
         There is none, or the one that was chosen is not there.
     """
     found = preferences()
-    chosen = (bpy.path.abspath(found.engine_python) if found is not None else "") or os.environ.get(ENVIRONMENT, "")
+    chosen = fixed_path(found.engine_python, "Engine Python") if found is not None else ""
+    chosen = chosen or os.environ.get(ENVIRONMENT, "")
     if chosen:
         if not Path(chosen).is_file():
             raise EngineError(

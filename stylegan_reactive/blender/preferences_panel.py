@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Preferences > Add-ons > StyleGAN Reactive: the engine's Python, its device, and how much memory it may take."""
 
+from collections.abc import Callable
+from typing import Any
+
 import bpy
 from bpy.props import EnumProperty, IntProperty, StringProperty
 
@@ -13,6 +16,17 @@ from .session import session
 from .trust_operators import draw_allowed
 
 
+def _make_absolute(name: str) -> Callable[[Any, bpy.types.Context], None]:
+    """A function that Blender calls when a path was chosen: it shall lead to the same place from every file."""
+
+    def changed(preferences: Any, _context: bpy.types.Context) -> None:
+        path = getattr(preferences, name)
+        if path.startswith("//"):
+            setattr(preferences, name, bpy.path.abspath(path))
+
+    return changed
+
+
 class SGR_Preferences(bpy.types.AddonPreferences):
     """What holds for every file of this artist."""
 
@@ -21,6 +35,7 @@ class SGR_Preferences(bpy.types.AddonPreferences):
     engine_python: StringProperty(
         name="Engine Python",
         subtype="FILE_PATH",
+        update=_make_absolute("engine_python"),
         description="A Python of yours that has torch. Empty: the one that Install Engine makes",
     )
     device: EnumProperty(
@@ -43,6 +58,7 @@ class SGR_Preferences(bpy.types.AddonPreferences):
     base_python: StringProperty(
         name="Base Python",
         subtype="FILE_PATH",
+        update=_make_absolute("base_python"),
         description="The Python to build the engine from, 3.11 to 3.14. Empty: Blender's own",
     )
     package_source: StringProperty(
