@@ -35,8 +35,8 @@ WARM_UP = 0.2  # of each life of a process: caches fill, the allocator finds its
 KNOWN = 1000  # pictures whose second time is compared with the first
 SIZES = ((32, 24), (48, 48), (64, 36), (40, 96))
 PATCHES = 12  # more than the engine keeps
-BUILTIN_SHARE, BLENDER_SHARE = 0.01, 0.1
-FLAT = 4.0  # megabytes in 10,000 pictures; a picture that leaked would be a hundred times that
+BUILTIN_SHARE, BLENDER_SHARE = 0.01, 0.3
+FLAT = 8.0  # megabytes in 10,000 pictures; if one in ten leaked 16 KB, its size, there would be twice as much
 
 
 @dataclass

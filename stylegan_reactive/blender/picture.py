@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The picture of a frame, written into an image while Blender renders: ``picture(frame) = f(patch, values(frame))``."""
 
+import contextlib
 import traceback
 from dataclasses import dataclass
 from functools import cached_property
@@ -213,7 +214,8 @@ def _make(source: bpy.types.Scene, image: bpy.types.Image, frame: float, *, up_t
         watch.fail(source, int(frame), str(error))
     except Exception as fault:
         spoil(image)
-        traceback.print_exc()
+        with contextlib.suppress(OSError):  # the console may be a file on a full disk
+            traceback.print_exc()
         watch.fail(source, int(frame), f"The add-on met a fault of its own: {fault!r}. See the console.")
     image.update_tag()
 

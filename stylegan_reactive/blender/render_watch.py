@@ -165,7 +165,7 @@ class RenderWatch:
         for scene, frames, text in self.failed.values():
             message = f"{_counted(frames)} could not be made and shows stripes instead. {text}"
             session.tell(scene, Notice(message, is_error=True))
-            print(f"StyleGAN Reactive: {message}", file=sys.stderr, flush=True)
+            _say(message)
         film = self.film_written(outermost)
         if self.unwritten:
             count = len(self.unwritten)
@@ -176,12 +176,18 @@ class RenderWatch:
             self.unwritten.clear()
         if film:
             session.tell(outermost, Notice(film, is_error=True))
-            print(f"StyleGAN Reactive: {film}", file=sys.stderr, flush=True)
+            _say(film)
         for text in mended:
-            print(f"StyleGAN Reactive: {text}", file=sys.stderr, flush=True)
+            _say(text)
         if mended and not self.failed and not film:
             session.tell(outermost, Notice(mended[-1]))
         self.failed.clear()
+
+
+def _say(text: str) -> None:
+    """Tell the console, which may be a file on a full disk."""
+    with contextlib.suppress(OSError):
+        print(f"StyleGAN Reactive: {text}", file=sys.stderr, flush=True)
 
 
 def _counted(frames: list[int]) -> str:
