@@ -80,11 +80,11 @@ def separate_steps(scene: bpy.types.Scene) -> Steps[str]:
 
     Weights are downloaded only where Blender may go online; else a file with them has to be chosen.
     """
+    engine = session.engine()  # first of all: a stranger's song is not even decoded by Blender
     uid, song = scene.session_uid, for_engine(song_of(scene))
     weights = bpy.path.abspath(settings_of(scene).hearing.separation_weights, library=scene.library)
     online = bool(bpy.app.online_access)
     folder = stems_folder()
-    engine = session.engine()
     yield from in_background("Starting the engine", lambda _report: engine.start())
 
     def work(report: Callable[[float, str], None]) -> Any:

@@ -3,7 +3,8 @@
 
 A file that is made here, or that holds nothing of this extension when it is opened, is the artist's own. So is every
 file that is saved while it is allowed. Any other is allowed by the artist, by itself or with its folder, and that is
-kept in the extension's own folder. In the background nobody can be asked: there `ENVIRONMENT` names what is allowed.
+kept in the extension's own folder. Scenes that are linked or appended come from another file, which is asked about as
+if it had been opened. In the background nobody can be asked: there `ENVIRONMENT` names what is allowed.
 """
 
 import contextlib
@@ -33,24 +34,22 @@ class Trust:
     """What is allowed while Blender runs.
 
     ``opened`` is the path of a file that came from outside with settings of this extension in it, else empty: then
-    there is nothing to ask. ``allowed`` are files and folders that hold for this run alone.
+    there is nothing to ask. ``brought`` are files from which scenes came into it, which may be local by now.
+    ``allowed`` are files and folders that hold for this run alone.
     """
 
     opened: str = ""
+    brought: set[str] = field(default_factory=set)
     allowed: set[str] = field(default_factory=set)
 
     def strangers(self) -> list[str]:
-        """The files that are open, with their libraries, and not allowed."""
-        files = {self.opened} if self.opened else set()
-        files |= {
-            bpy.path.abspath(scene.library.filepath)
-            for scene in bpy.data.scenes
-            if scene.library is not None and holds_settings(scene)
-        }
+        """The files that are open, with those that its scenes came from, and not allowed."""
+        files = {*filter(None, (self.opened,)), *self.brought, *linked_files()}
         if not files:
             return []
-        known = [*self.allowed, *read_allowed(), *filter(None, os.environ.get(ENVIRONMENT, "").split(os.pathsep))]
-        return sorted(file for file in files if not any(covers(allowed, file) for allowed in known))
+        known = {*self.allowed, *read_allowed(), *filter(None, os.environ.get(ENVIRONMENT, "").split(os.pathsep))}
+        # One that is named itself is the common case, and no place of the list has to be reached for it.
+        return sorted(file for file in files - known if not any(covers(allowed, file) for allowed in known))
 
     def check(self) -> None:
         """Raise `NotAllowed` unless everything that is open is allowed."""
@@ -71,12 +70,16 @@ class Trust:
         self.allowed.add(path)
         kept = read_allowed()
         if not any(covers(other, path) for other in kept):
-            write_allowed([*kept, path])
+            write_allowed(
+                [*(other for other in kept if not covers(path, other)), path]
+            )  # a folder stands for its files
 
     def withdraw(self, path: str) -> None:
         """Allow a file or folder no longer."""
         self.allowed.discard(path)
-        write_allowed([allowed for allowed in read_allowed() if allowed != path])
+        kept = read_allowed()
+        if path in kept:
+            write_allowed([allowed for allowed in kept if allowed != path])
 
     def all_allowed(self) -> list[str]:
         """Files and folders that are allowed, but for those of the environment."""
@@ -94,6 +97,15 @@ def holds_settings(scene: bpy.types.Scene) -> bool:
         for rna in settings.bl_rna.properties
         if rna.identifier not in ("rna_type", "name")
     )
+
+
+def linked_files() -> set[str]:
+    """The files that scenes with something of this extension are linked from."""
+    return {
+        bpy.path.abspath(scene.library.filepath)
+        for scene in bpy.data.scenes
+        if scene.library is not None and holds_settings(scene)
+    }
 
 
 def covers(allowed: str, file: str) -> bool:
@@ -116,12 +128,8 @@ def read_allowed() -> list[str]:
 
 def write_allowed(paths: list[str]) -> None:
     """Keep what is allowed; where the extension has no folder of its own, it holds for this run."""
-    kept: list[str] = []
-    for path in dict.fromkeys(paths):  # a folder stands for the files in it
-        if not any(other != path and covers(other, path) for other in paths):
-            kept.append(path)
     for file in _list_file(create=True):
-        write_whole(file, json.dumps({"allowed": kept}, indent=1).encode())
+        write_whole(file, json.dumps({"allowed": paths}, indent=1).encode())
 
 
 def _list_file(*, create: bool) -> Iterator[Path]:
@@ -135,18 +143,34 @@ def on_load(_path: str = "", _: object = None) -> None:
     """A file was opened: is there anything in it to ask about?"""
     local = (scene for scene in bpy.data.scenes if scene.library is None)
     trust.opened = bpy.data.filepath if any(map(holds_settings, local)) else ""
+    trust.brought = linked_files()  # kept, for they can be made local
+
+
+@persistent
+def on_import(context: bpy.types.BlendImportContext, _: object = None) -> None:
+    """Something was linked or appended: scenes of a stranger are not the artist's own, though the open file is."""
+    for item in context.import_items:
+        library, brought = item.source_library, item.id
+        if library is not None and isinstance(brought, bpy.types.Scene) and holds_settings(brought):
+            trust.brought.add(bpy.path.abspath(library.filepath))
 
 
 @persistent
 def on_save(_path: str = "", _: object = None) -> None:
-    """What is saved while it is allowed is the artist's own, under its new name too."""
+    """What is saved while it is allowed is the artist's own, under its new name too; what is not replaces none such."""
     saved = bpy.data.filepath  # that of the file which is open, also when a copy was saved
-    if saved and not trust.strangers() and any(map(holds_settings, bpy.data.scenes)):
-        with contextlib.suppress(OSError):  # the file is saved; at worst it is asked about once
+    if not saved or not any(map(holds_settings, bpy.data.scenes)):
+        return
+    with contextlib.suppress(OSError):  # the file is saved; at worst it is asked about once
+        if trust.strangers():
+            trust.withdraw(saved)
+        elif not any(
+            covers(allowed, saved) for allowed in trust.allowed
+        ):  # as a farm's bundle, which is no work of ours
             trust.allow(saved)
 
 
-HANDLERS = (("load_post", on_load), ("save_post", on_save))
+HANDLERS = (("load_post", on_load), ("save_post", on_save), ("blend_import_post", on_import))
 
 
 def register() -> None:

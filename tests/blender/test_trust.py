@@ -147,6 +147,53 @@ def test_scene_linked_from_a_stranger_is_asked_about(stranger: Path, started: li
     assert started == []
 
 
+@pytest.mark.parametrize("way", ["append", "append what shows it", "link and make local"])
+def test_scene_brought_from_a_stranger_is_asked_about_when_it_is_local(
+    stranger: Path, started: list[str], tmp_path: Path, way: str
+) -> None:
+    shows = bpy.data.node_groups.new("Shows It", "CompositorNodeTree")
+    shows.nodes.new("CompositorNodeRLayers").scene = bpy.context.scene
+    shows.use_fake_user = True
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    mine = str(tmp_path / "mine.blend")
+    with bpy.data.libraries.load(str(stranger), link=way.startswith("link")) as (there, here):
+        if way == "append what shows it":
+            here.node_groups = list(there.node_groups)
+        else:
+            here.scenes = list(there.scenes)
+    theirs = next(scene for scene in bpy.data.scenes if settings_of(scene).song)
+    if way.startswith("link"):
+        theirs = theirs.make_local()
+    assert theirs.library is None
+    assert trust.strangers() == [str(stranger)]
+    bpy.context.window.scene = theirs
+    fails(bpy.ops.stylegan_reactive.set_up)
+    bpy.ops.wm.save_as_mainfile(filepath=mine)
+    bpy.ops.wm.open_mainfile(filepath=mine)
+    fails(bpy.ops.stylegan_reactive.show_frame)
+    assert started == []
+    bpy.ops.stylegan_reactive.allow_file()
+    assert trust.strangers() == []
+
+
+def test_stranger_s_file_that_is_saved_over_an_own_one_is_asked_about(stranger: Path, tmp_path: Path) -> None:
+    mine = str(tmp_path / "mine.blend")
+    trust.allow(mine)
+    bpy.ops.wm.save_as_mainfile(filepath=mine)
+    bpy.ops.wm.open_mainfile(filepath=mine)
+    fails(bpy.ops.stylegan_reactive.show_frame)
+
+
+def test_stranger_s_song_is_not_even_decoded(stranger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from stylegan_reactive.blender import hearing
+
+    decoded: list[str] = []
+    monkeypatch.setattr(hearing, "for_engine", decoded.append)
+    fails(bpy.ops.stylegan_reactive.separate_stems)
+    assert decoded == []
+
+
 def test_variable_allows_a_folder_where_nobody_can_be_asked(
     stranger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
