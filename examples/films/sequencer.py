@@ -40,20 +40,35 @@ class Cut:
 
 
 CUTS = (
+    # intro and verse: whole lines, dissolved
     Cut(1, "Silk"),
-    Cut(3, "Bloom", dissolve=1.0),
-    Cut(5, "Silk"),
-    Cut(6, "Bloom"),
-    Cut(7, "Silk"),
-    Cut(7.5, "Bloom"),
-    Cut(8, "Silk"),
+    Cut(3, "Bloom", dissolve=0.5),
+    Cut(5, "Silk", dissolve=0.5),
+    # the build: cut faster and faster
+    Cut(7, "Bloom"),
+    Cut(7.5, "Silk"),
+    Cut(8, "Bloom"),
+    Cut(8.25, "Silk"),
     Cut(8.5, "Bloom"),
-    Cut(9, "Silk", dissolve=0.5),
-    Cut(11, "Silk", over="Bloom"),
-    Cut(13, "Bloom"),
-    Cut(13.5, "Silk"),
-    Cut(14, "Bloom"),
-    Cut(15, "Silk", dissolve=1.0),
+    Cut(8.75, "Silk"),
+    # the drop: the kick throws one over the other, then a cut on each downbeat
+    Cut(9, "Silk", over="Bloom"),
+    Cut(11, "Bloom"),
+    Cut(12, "Silk"),
+    # the break, and the build again
+    Cut(13, "Bloom", dissolve=0.5),
+    Cut(15, "Silk"),
+    Cut(15.5, "Bloom"),
+    Cut(16, "Silk"),
+    Cut(16.25, "Bloom"),
+    Cut(16.5, "Silk"),
+    Cut(16.75, "Bloom"),
+    # the second drop
+    Cut(17, "Bloom"),
+    Cut(18, "Silk"),
+    Cut(19, "Silk", over="Bloom"),
+    # the last chord
+    Cut(21, "Bloom", dissolve=1.0),
 )
 
 

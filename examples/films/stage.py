@@ -31,7 +31,7 @@ from studio import (
 SIZE = (960, 540)
 FPS = 24
 PICTURE = 512
-FIRST_BAR, LAST_BAR = 3, 9
+FIRST_BAR, LAST_BAR = 7, 14  # a build, the drop, and the first bar of the break
 RADIUS, HEIGHT = 3.3, 3.75  # of the screen and of its middle, in metres
 
 
@@ -418,7 +418,7 @@ def cameras(scene: bpy.types.Scene, bars: dict[int, int]) -> None:
         [(bar(FIRST_BAR + 3), (-4.3, -13.2, 0.7)), (bar(FIRST_BAR + 4), (-3.4, -11.6, 0.8))],
     )
     water = camera(scene, "Camera Water", 42, down, [(drop, (2.4, -13.0, 0.16)), (end, (0.2, -12.0, 0.22))])
-    cuts = [(0, wide), (2, close), (3, side), (4, water), (5, wide)]
+    cuts = [(0, wide), (2, close), (3, side), (4, water), (5, wide), (6, close)]
     for number, each in cuts:
         marker = scene.timeline_markers.new(each.name, frame=bar(FIRST_BAR + number))
         marker.camera = each
