@@ -80,7 +80,7 @@ def fold(nodes: Nodes, picture: Any, follow: Any) -> Any:
     scaled = nodes.add("ShaderNodeVectorMath", "Pushed in", place, operation="SCALE", Scale=push.outputs[0])
     parts = nodes.add("ShaderNodeSeparateXYZ", "x, y", scaled.outputs[0])
     x, y = parts.outputs["X"], parts.outputs["Y"]
-    mirror = nodes.add("ShaderNodeCombineXYZ", "Mirror", nodes.math("ABSOLUTE", x, row=2), y, row=1)
+    mirror = nodes.add("ShaderNodeCombineXYZ", "Water", x, nodes.math("ABSOLUTE", y, row=2), row=1)
 
     angle = nodes.math("ARCTAN2", y, x, name="Angle", row=-1)
     angle = nodes.math("ADD", angle, turn.outputs[0], name="Turned", row=-1)
@@ -155,7 +155,7 @@ def grade(nodes: Nodes, image: Any, follow: Any) -> Any:
     colour = nodes.add("CompositorNodeHueSat", "Saturation (loudness)", image)
     follow(colour, "Saturation", "rms", 0.72, 1.12)
     exposure = nodes.add("CompositorNodeExposure", "Exposure (loudness)", colour.outputs["Image"])
-    follow(exposure, "Exposure", "rms", -0.55, 0.1)
+    follow(exposure, "Exposure", "rms", -0.2, 0.2)
     place = nodes.add("CompositorNodeImageCoordinates", "From the middle", image, row=2, new_column=False)
     distance = nodes.add("ShaderNodeVectorMath", "Distance", place.outputs["Uniform"], operation="LENGTH", row=2)
     dark = nodes.add("ShaderNodeMapRange", "Vignette", distance.outputs["Value"], 0.25, 1.25, 1.0, 0.25, row=2,

@@ -18,7 +18,7 @@ from studio import Film, Say, bars_of, bpy, empty_scene, leave, let_follow, run,
 SIZE = 720
 FPS = 24
 PICTURES, OVER, TITLES = 2, 6, 9  # channels of the Sequencer, each with room above it
-NETWORKS = {"Silk": ("builtin:silk", "reference"), "Bloom": ("builtin:silk", "bent_by_drums")}
+NETWORKS = {"Silk": ("builtin:silk", "reference"), "Bloom": ("builtin:bloom", "kick_and_chords")}
 
 
 @dataclass(frozen=True)

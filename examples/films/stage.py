@@ -41,7 +41,7 @@ def build(say: Say) -> bpy.types.Scene:
     scene.render.fps = FPS
     settings = scene.stylegan_reactive
     bpy.ops.stylegan_reactive.use_builtin_song()
-    settings.checkpoint = "builtin:silk"
+    settings.checkpoint = "builtin:bloom"
     settings.size, settings.match_render_size = (PICTURE, PICTURE), False
     scene.render.resolution_x, scene.render.resolution_y = SIZE
     say("Listening to the song ...")
