@@ -30,6 +30,7 @@ from stylegan_reactive.blender.session import session  # noqa: E402
 from stylegan_reactive.errors import ReactiveError  # noqa: E402
 
 OUT = REPOSITORY / "examples" / "out" / "films"
+FLOWERS = REPOSITORY / "examples" / "films" / "bloom.json"  # layers for the network of flowers
 DOCS = REPOSITORY / "docs" / "films"
 LARGEST_STRIP = 390_000  # bytes, for strips are kept in the repository
 
@@ -48,13 +49,16 @@ def empty_scene(name: str = "Scene") -> bpy.types.Scene:
     return bpy.context.scene
 
 
-def set_up_and_bake(scene: bpy.types.Scene, preset: str, *recipes: dict[str, Any]) -> None:
-    """Press the buttons: a preset, Set Up Scene, Bake, and the markers of bars and sections.
+def set_up_and_bake(scene: bpy.types.Scene, layers: str | Path, *recipes: dict[str, Any]) -> None:
+    """Press the buttons: a preset or a patch's file, Set Up Scene, Bake, and the markers of bars and sections.
 
     The song, the network and the size of the picture are chosen before. Recipes are of envelopes beside the usual ones.
     """
     bpy.context.window.scene = scene
-    bpy.ops.stylegan_reactive.apply_preset(name=preset)
+    if isinstance(layers, Path):
+        bpy.ops.stylegan_reactive.load_patch(filepath=str(layers))
+    else:
+        bpy.ops.stylegan_reactive.apply_preset(name=layers)
     bpy.ops.stylegan_reactive.set_up()
     for recipe in recipes:
         scene.stylegan_reactive.envelopes.add().set_recipe(recipe)

@@ -13,7 +13,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from nodes import Nodes
-from studio import Film, Say, bpy, empty_scene, leave, let_follow, run, set_up_and_bake, socket_path
+from studio import FLOWERS, Film, Say, bpy, empty_scene, leave, let_follow, run, set_up_and_bake, socket_path
 
 SIZE = (1280, 720)
 FPS = 24
@@ -24,11 +24,11 @@ LOUD_RECIPE = {
     "name": "audio_loud",
     "feature": "rms",
     "steps": [
-        {"step": "gaussian", "seconds": 0.4},
+        {"step": "gaussian", "seconds": 0.15},
         {"step": "normalise_range"},
-        {"step": "gate", "threshold": 0.7, "hysteresis": 0.2, "hold": 1.0},
+        {"step": "gate", "threshold": 0.72, "hysteresis": 0.25, "hold": 1.0},
         {"step": "gain_and_clip", "gain": 10.0},
-        {"step": "follower", "attack": 0.35, "release": 0.5},
+        {"step": "follower", "attack": 0.1, "release": 0.4},
     ],
 }
 """An envelope of its own: 1 in the loud sections, and 0 in the others."""
@@ -40,10 +40,10 @@ def build(say: Say) -> bpy.types.Scene:
     scene.render.fps = FPS
     settings = scene.stylegan_reactive
     bpy.ops.stylegan_reactive.use_builtin_song()
-    settings.checkpoint = "builtin:silk"
+    settings.checkpoint = "builtin:bloom"
     settings.size, settings.fit = SIZE, "canvas"
     say("Listening to the song ...")
-    set_up_and_bake(scene, "reference", LOUD_RECIPE)
+    set_up_and_bake(scene, FLOWERS, LOUD_RECIPE)
     scene.view_settings.view_transform = "Khronos PBR Neutral"  # what blooms keeps its hue
     compose(scene)
     return scene
@@ -68,30 +68,30 @@ def compose(scene: bpy.types.Scene) -> None:
 
 
 def fold(nodes: Nodes, picture: Any, follow: Any) -> Any:
-    """The picture mirrored at its middle, and in loud sections folded into a kaleidoscope that turns with the bars."""
-    nodes.begin("Fold: mirror, and kaleidoscope in loud sections")
+    """Loud passages fold the picture into a kaleidoscope, which turns with the bars; the kick pushes in."""
+    nodes.begin("Fold: a kaleidoscope in loud passages")
     place = nodes.add("CompositorNodeImageCoordinates", "Where each pixel is", picture).outputs["Uniform"]
-    push = nodes.add("ShaderNodeValue", "Push in (kick)", row=2, new_column=False)
-    push.outputs[0].default_value = 1.0
-    turn = nodes.add("ShaderNodeValue", "Turn (bars)", row=3, new_column=False)
-    for node, envelope, low, high in ((push, "kick", 0.94, 0.86), (turn, "bars", 0.0, math.tau / 24)):
-        let_follow(bpy.context.scene, nodes.tree, f'nodes["{node.name}"].outputs[0].default_value', envelope,
-                   low=low, high=high)  # fmt: skip
-    scaled = nodes.add("ShaderNodeVectorMath", "Pushed in", place, operation="SCALE", Scale=push.outputs[0])
-    parts = nodes.add("ShaderNodeSeparateXYZ", "x, y", scaled.outputs[0])
-    x, y = parts.outputs["X"], parts.outputs["Y"]
-    mirror = nodes.add("ShaderNodeCombineXYZ", "Water", x, nodes.math("ABSOLUTE", y, row=2), row=1)
 
-    angle = nodes.math("ARCTAN2", y, x, name="Angle", row=-1)
-    angle = nodes.math("ADD", angle, turn.outputs[0], name="Turned", row=-1)
-    angle = nodes.math("PINGPONG", angle, math.pi / MIRRORS, name="Folded", row=-1)
-    radius = nodes.add("ShaderNodeVectorMath", "Radius", scaled.outputs[0], operation="LENGTH", row=-2,
+    def value(name: str, envelope: str, low: float, high: float, row: int) -> Any:
+        node = nodes.add("ShaderNodeValue", name, row=row, new_column=False)
+        let_follow(bpy.context.scene, nodes.tree, f'nodes["{name}"].outputs[0].default_value', envelope,
+                   low=low, high=high)  # fmt: skip
+        return node.outputs[0]
+
+    push = value("Push in (kick)", "kick", 0.98, 0.88, 2)
+    turn = value("Turn (bars)", "bars", 0.0, math.tau / 24, 3)
+    plain = nodes.add("ShaderNodeVectorMath", "Pushed in", place, operation="SCALE", Scale=push).outputs[0]
+    parts = nodes.add("ShaderNodeSeparateXYZ", "x, y", plain)
+    angle = nodes.math("ARCTAN2", parts.outputs["Y"], parts.outputs["X"], name="Angle", row=2)
+    angle = nodes.math("ADD", angle, turn, name="Turned", row=2)
+    angle = nodes.math("PINGPONG", angle, math.pi / MIRRORS, name="Folded", row=2)
+    radius = nodes.add("ShaderNodeVectorMath", "Radius", plain, operation="LENGTH", row=3,
                        new_column=False).outputs["Value"]  # fmt: skip
-    cos = nodes.math("MULTIPLY", nodes.math("COSINE", angle, row=-2), radius, name="x folded", row=-2)
-    sin = nodes.math("MULTIPLY", nodes.math("SINE", angle, row=-1, new_column=False), radius, name="y folded", row=-1)
-    star = nodes.add("ShaderNodeCombineXYZ", "Kaleidoscope", cos, sin, row=-1)
-    folded = [mapped(nodes, picture, where.outputs[0], row) for row, where in ((0, mirror), (2, star))]
-    both = nodes.add("ShaderNodeMix", "Mirror or kaleidoscope", None, *folded, data_type="RGBA", row=1)
+    x = nodes.math("MULTIPLY", nodes.math("COSINE", angle, row=3), radius, name="x folded", row=3)
+    y = nodes.math("MULTIPLY", nodes.math("SINE", angle, row=2, new_column=False), radius, name="y folded", row=2)
+    star = nodes.add("ShaderNodeCombineXYZ", "Kaleidoscope", x, y, row=2).outputs[0]
+    folded = [mapped(nodes, picture, where, row) for row, where in ((0, plain), (2, star))]
+    both = nodes.add("ShaderNodeMix", "Picture or kaleidoscope", None, *folded, data_type="RGBA", row=1)
     follow(both, "Factor", LOUD, 0.0, 1.0)
     return next(socket for socket in both.outputs if socket.enabled)
 
@@ -135,10 +135,10 @@ def light(nodes: Nodes, image: Any, follow: Any) -> Any:
 
 
 GRADES = (
-    ("A", "cold and low", (0.86, 0.97, 1.12), (0.95, 1.0, 1.06)),
-    ("B", "hot", (1.1, 0.97, 0.95), (1.0, 0.97, 1.04)),
-    ("C", "pale gold", (1.08, 1.02, 0.88), (1.03, 1.0, 0.96)),
-    ("D", "violet", (1.02, 0.92, 1.1), (1.0, 0.98, 1.05)),
+    ("A", "cold", (0.8, 0.97, 1.15), (0.95, 1.0, 1.06)),
+    ("B", "violet", (1.03, 0.9, 1.12), (1.0, 0.97, 1.05)),
+    ("C", "hot", (1.14, 0.98, 0.9), (1.04, 1.0, 0.96)),
+    ("D", "pale gold", (1.08, 1.02, 0.88), (1.03, 1.0, 0.96)),
 )
 
 
@@ -155,7 +155,7 @@ def grade(nodes: Nodes, image: Any, follow: Any) -> Any:
     colour = nodes.add("CompositorNodeHueSat", "Saturation (loudness)", image)
     follow(colour, "Saturation", "rms", 0.72, 1.12)
     exposure = nodes.add("CompositorNodeExposure", "Exposure (loudness)", colour.outputs["Image"])
-    follow(exposure, "Exposure", "rms", -0.2, 0.2)
+    follow(exposure, "Exposure", "rms", 0.1, 0.5)
     place = nodes.add("CompositorNodeImageCoordinates", "From the middle", image, row=2, new_column=False)
     distance = nodes.add("ShaderNodeVectorMath", "Distance", place.outputs["Uniform"], operation="LENGTH", row=2)
     dark = nodes.add("ShaderNodeMapRange", "Vignette", distance.outputs["Value"], 0.25, 1.25, 1.0, 0.25, row=2,

@@ -13,12 +13,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from studio import Film, Say, bars_of, bpy, empty_scene, leave, let_follow, run, set_up_and_bake
+from studio import FLOWERS, Film, Say, bars_of, bpy, empty_scene, leave, let_follow, run, set_up_and_bake
 
 SIZE = 720
 FPS = 24
 PICTURES, OVER, TITLES = 2, 6, 9  # channels of the Sequencer, each with room above it
-NETWORKS = {"Silk": ("builtin:silk", "reference"), "Bloom": ("builtin:bloom", "kick_and_chords")}
+NETWORKS = {"Silk": ("builtin:silk", "reference"), "Bloom": ("builtin:bloom", FLOWERS)}
 
 
 @dataclass(frozen=True)

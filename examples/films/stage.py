@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from nodes import Nodes
 from studio import (
+    FLOWERS,
     Film,
     Say,
     bars_of,
@@ -31,6 +32,7 @@ from studio import (
 SIZE = (960, 540)
 FPS = 24
 PICTURE = 512
+SHOWN = 0.75  # how much of the picture is on the screen: the flower, and some of the night around it
 FIRST_BAR, LAST_BAR = 7, 14  # a build, the drop, and the first bar of the break
 RADIUS, HEIGHT = 3.3, 3.75  # of the screen and of its middle, in metres
 
@@ -45,7 +47,7 @@ def build(say: Say) -> bpy.types.Scene:
     settings.size, settings.match_render_size = (PICTURE, PICTURE), False
     scene.render.resolution_x, scene.render.resolution_y = SIZE
     say("Listening to the song ...")
-    set_up_and_bake(scene, "reference")
+    set_up_and_bake(scene, FLOWERS)
     bpy.ops.stylegan_reactive.unplace()  # the frame is the 3D scene
     say("Building the stage ...")
     Stage(scene).build()
@@ -96,14 +98,14 @@ class Stage:
         return found
 
     def mesh(self, name: str, points: list, faces: list, group: str, *, uv: bool = False) -> bpy.types.Object:
-        """An object with a mesh; its UV map lays the picture on x and z, from -1 to 1."""
+        """An object with a mesh; its UV map lays the middle of the picture on x and z, from -1 to 1."""
         data = bpy.data.meshes.new(name)
         data.from_pydata(points, [], faces)
         if uv:
             layer = data.uv_layers.new(name="UVMap")
             for loop in data.loops:
                 x, _y, z = data.vertices[loop.vertex_index].co
-                layer.data[loop.index].uv = ((x + 1) / 2, (z + 1) / 2)
+                layer.data[loop.index].uv = (0.5 + x * SHOWN / 2, 0.5 + z * SHOWN / 2)
         made = bpy.data.objects.new(name, data)
         self.collection(group).objects.link(made)
         return made
@@ -145,7 +147,7 @@ class Stage:
         tree = disc.active_material.node_tree
         emission = next(node for node in tree.nodes if node.type == "EMISSION")
         emission.name = emission.label = "Screen"
-        self.follow(tree, socket_path(emission, "Strength"), "kick", 1.15, 1.9)
+        self.follow(tree, socket_path(emission, "Strength"), "kick", 1.8, 3.0)
 
     def ring(self) -> None:
         """A thin ring of light round the screen, for the kick."""
@@ -405,7 +407,7 @@ def cameras(scene: bpy.types.Scene, bars: dict[int, int]) -> None:
     """Three cameras; markers on downbeats say which one films."""
     aim = target(scene, "Aim", (0, 0, HEIGHT - 0.75))
     up = target(scene, "Aim High", (0, 0, HEIGHT + 0.5))
-    down = target(scene, "Aim Low", (0, -3, 1.35))
+    down = target(scene, "Aim Low", (0, -3, 1.0))
     bar = bars.__getitem__
     first, drop, end = bar(FIRST_BAR), bar(FIRST_BAR + 2), bar(LAST_BAR)
     wide = camera(scene, "Camera Wide", 30, aim, [(first, (-1.2, -17.5, 1.25)), (end, (0.6, -12.0, 1.35))])
@@ -415,7 +417,7 @@ def cameras(scene: bpy.types.Scene, bars: dict[int, int]) -> None:
         "Camera Side",
         32,
         aim,
-        [(bar(FIRST_BAR + 3), (-4.3, -13.2, 0.7)), (bar(FIRST_BAR + 4), (-3.4, -11.6, 0.8))],
+        [(bar(FIRST_BAR + 3), (-3.2, -13.2, 0.7)), (bar(FIRST_BAR + 4), (-2.4, -11.8, 0.8))],
     )
     water = camera(scene, "Camera Water", 42, down, [(drop, (2.4, -13.0, 0.16)), (end, (0.2, -12.0, 0.22))])
     cuts = [(0, wide), (2, close), (3, side), (4, water), (5, wide), (6, close)]
