@@ -30,7 +30,8 @@ from stylegan_reactive.blender.session import session  # noqa: E402
 from stylegan_reactive.errors import ReactiveError  # noqa: E402
 
 OUT = REPOSITORY / "examples" / "out" / "films"
-FLOWERS = REPOSITORY / "examples" / "films" / "bloom.json"  # layers for the network of flowers
+FLOWERS = REPOSITORY / "examples" / "films" / "bloom.json"  # layers for the network Bloom
+FOLDS = FLOWERS.with_name("silk.json")  # and for the network Silk
 DOCS = REPOSITORY / "docs" / "films"
 LARGEST_STRIP = 390_000  # bytes, for strips are kept in the repository
 

@@ -13,12 +13,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from studio import FLOWERS, Film, Say, bars_of, bpy, empty_scene, leave, let_follow, run, set_up_and_bake
+from studio import FLOWERS, FOLDS, Film, Say, bars_of, bpy, empty_scene, leave, let_follow, run, set_up_and_bake
 
 SIZE = 720
 FPS = 24
 PICTURES, OVER, TITLES = 2, 6, 9  # channels of the Sequencer, each with room above it
-NETWORKS = {"Silk": ("builtin:silk", "reference"), "Bloom": ("builtin:bloom", FLOWERS)}
+NETWORKS = {"Silk": ("builtin:silk", FOLDS), "Bloom": ("builtin:bloom", FLOWERS)}
 
 
 @dataclass(frozen=True)
@@ -139,11 +139,11 @@ def cut(edit: bpy.types.Scene, scenes: dict[str, bpy.types.Scene]) -> None:
             strips.new_effect(f"Dissolve {first}", "GAMMA_CROSS", PICTURES + 2, first, length=length,
                               input1=before, input2=strip)  # fmt: skip
         if each.over:
-            strip.color_multiply = 0.45
+            strip.color_multiply = 0.35
             above = shot(each.over, first, last, OVER)
             above.name, above.blend_type = f"{each.over} over {each.scene} (kick)", "SCREEN"
             path = f'sequence_editor.strips_all["{above.name}"].blend_alpha'
-            let_follow(edit, edit, path, "kick", low=0.35, high=1.0)
+            let_follow(edit, edit, path, "kick", low=0.6, high=1.0)
         before = strip
 
 
