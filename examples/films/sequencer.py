@@ -139,11 +139,11 @@ def cut(edit: bpy.types.Scene, scenes: dict[str, bpy.types.Scene]) -> None:
             strips.new_effect(f"Dissolve {first}", "GAMMA_CROSS", PICTURES + 2, first, length=length,
                               input1=before, input2=strip)  # fmt: skip
         if each.over:
-            strip.color_multiply = 0.35
+            strip.color_multiply = 0.3
             above = shot(each.over, first, last, OVER)
             above.name, above.blend_type = f"{each.over} over {each.scene} (kick)", "SCREEN"
             path = f'sequence_editor.strips_all["{above.name}"].blend_alpha'
-            let_follow(edit, edit, path, "kick", low=0.6, high=1.0)
+            let_follow(edit, edit, path, "kick", low=0.7, high=1.0)
         before = strip
 
 
