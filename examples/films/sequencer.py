@@ -125,6 +125,8 @@ def cut(edit: bpy.types.Scene, scenes: dict[str, bpy.types.Scene]) -> None:
         strip = strips.new_scene(f"{name} {first}", scenes[name], channel, scenes[name].frame_start)
         strip.scene_input, strip.volume = "CAMERA", 0.0
         strip.frame_final_end, strip.frame_final_start = last, first
+        if name == "Bloom":  # a little larger than the frame: the sky is dark at its rim
+            strip.transform.scale_x = strip.transform.scale_y = 1.1
         strip.color_tag = "COLOR_05" if name == "Silk" else "COLOR_07"
         return strip
 
@@ -139,11 +141,11 @@ def cut(edit: bpy.types.Scene, scenes: dict[str, bpy.types.Scene]) -> None:
             strips.new_effect(f"Dissolve {first}", "GAMMA_CROSS", PICTURES + 2, first, length=length,
                               input1=before, input2=strip)  # fmt: skip
         if each.over:
-            strip.color_multiply = 0.3
+            strip.color_multiply = 0.22
             above = shot(each.over, first, last, OVER)
-            above.name, above.blend_type = f"{each.over} over {each.scene} (kick)", "SCREEN"
+            above.name, above.blend_type = f"{each.over} over {each.scene} (kick)", "ADD"
             path = f'sequence_editor.strips_all["{above.name}"].blend_alpha'
-            let_follow(edit, edit, path, "kick", low=0.7, high=1.0)
+            let_follow(edit, edit, path, "kick", low=0.8, high=1.0)
         before = strip
 
 
