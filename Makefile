@@ -63,9 +63,9 @@ films: setup  ## render the three example films into examples/out/films/, and th
 		$(if $(SHORT),--short) $(if $(STILLS),--stills) $(if $(FRAMES),--frames $(FRAMES)) \
 		$(if $(SHORT)$(FRAMES),,--docs) || exit 1; done
 
-docs: demo  ## put the demo's pictures into docs/, and draw the presets
+docs: demo  ## put the demo's pictures into docs/, and draw the presets and the built-in networks
 	@mkdir -p docs && cp examples/out/strip.jpg docs/demo.jpg && cp examples/out/curves.png docs/curves.png
-	@python=$(PYTHON_IN_VENV); if [ -x $(ENGINE_PYTHON) ]; then python=$(ENGINE_PYTHON); fi; "$$python" tools/draw_presets.py
+	@python=$(PYTHON_IN_VENV); if [ -x $(ENGINE_PYTHON) ]; then python=$(ENGINE_PYTHON); fi; "$$python" tools/draw_presets.py && "$$python" tools/draw_networks.py
 
 test: setup  ## run all tests, or those named by TESTS=...
 	@$(WITH_ENGINE) $(PYTHON_IN_VENV) -m pytest $(TESTS)

@@ -5,9 +5,9 @@ The textbook version is written out below: each sample gets its own modulated an
 one grouped convolution, upsampling is a transposed convolution and a depthwise filter, and memory is left to the C
 library. Each version runs in a process of its own, and they take turns picture by picture, so a busy machine slows all
 of them, and a ratio of medians is worth more than the numbers. The networks have random weights, 32768 / resolution
-channels (at most 512) and noise; the last one is the built-in network.
+channels (at most 512) and noise; the last ones are the built-in networks.
 
-    PYTHONPATH=. python benchmarks/generator.py                  256 px and the built-in network
+    PYTHONPATH=. python benchmarks/generator.py                  256 px and the built-in networks
     PYTHONPATH=. python benchmarks/generator.py --all            64 to 1024 px: make bench-generator
     PYTHONPATH=. python benchmarks/generator.py --cuda           on a CUDA card, in half precision, beside its ceilings
 """
@@ -29,7 +29,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylegan_reactive.generator import StyleGAN2, StyleGAN2Config, builtin_checkpoint, load_generator
+from stylegan_reactive.builtin_networks import BUILTIN_NETWORKS
+from stylegan_reactive.generator import StyleGAN2, StyleGAN2Config, load_generator
 from stylegan_reactive.generator.execution import captured, layer_shapes, prepare
 from stylegan_reactive.generator.layers import LRELU_GAIN, LRELU_SLOPE
 from stylegan_reactive.generator.mapping import MappingConfig
@@ -38,7 +39,6 @@ from stylegan_reactive.generator.workspace import keep_freed_memory
 
 CHANNEL_BASE, MOST_CHANNELS = 32768, 512
 SIZES = (64, 128, 256, 512, 1024)
-BUILTIN = 0  # stands for the built-in network where a size is asked for
 VERSIONS = ("textbook", "ours", "engine", "bent")
 
 
@@ -110,9 +110,9 @@ class Unchanged:
 
 
 def network(size: int) -> StyleGAN2:
-    """A network with random weights, or the built-in one."""
-    if size == BUILTIN:
-        generator = load_generator(builtin_checkpoint())
+    """A network of this size with random weights; 0, 1, ... are the built-in ones."""
+    if size < len(BUILTIN_NETWORKS):
+        generator = load_generator(BUILTIN_NETWORKS[size].path)
         assert isinstance(generator, StyleGAN2)
         return generator
     resolutions = [4 << level for level in range(20) if 4 << level <= size]
@@ -224,7 +224,8 @@ def compare(size: int, repeats: int, threads: int) -> None:
         memories = {name: version.finish() for name, version in versions.items()}
         pictures = {name: torch.load(version.picture_file) for name, version in versions.items()}
     slow = versions["textbook"].median()
-    print(f"\n{'built-in network, ' if size == BUILTIN else ''}{side} px, {threads} threads, medians of {repeats}")
+    name = f"{BUILTIN_NETWORKS[size].title}, " if size < len(BUILTIN_NETWORKS) else ""
+    print(f"\n{name}{side} px, {threads} threads, medians of {repeats}")
     print("  version     ms a picture  pictures/s  ratio   peak MB  of it for painting  largest difference")
     for name, version in versions.items():
         difference = float((pictures[name] - pictures["textbook"]).abs().max())
@@ -342,7 +343,7 @@ def main() -> None:
         on_cuda()
         return
     sizes = arguments.sizes or (SIZES if arguments.all else (256,))
-    for size in (*sizes, BUILTIN):
+    for size in (*sizes, *range(len(BUILTIN_NETWORKS))):
         compare(size, arguments.pictures, arguments.threads)
     print("\nengine: ours with keep_freed_memory(), as in the engine's process")
     print("bent: ours with a bend that needs the last layer's whole map")

@@ -42,7 +42,7 @@ CONFIG = StyleGAN2Config(
 )
 BRUSH, DUST, STARS, GRAIN = 4e-4, 1.2e-4, 7e-6, 3e-7  # strength of the noise at 64, 128, 256 and 512 px
 NIGHT = torch.tensor([-0.97, -0.975, -0.93])  # the background
-SKY = 0.15  # what the nebula adds to it at the border, on average
+SKY = 0.12  # what the nebula adds to it at the border, on average
 RIM = 0.018  # half the width of the luminous rims
 MASK = {"mask": {"one": 1.0}}  # 1, less what upsampling takes at the border
 EDGE = {f"edge{index}": {"one": 1.0, "mask": -1.0} for index in range(3)}  # what it took, for each colour of the border
@@ -234,11 +234,12 @@ def write_synthesis(generator: StyleGAN2, latents: Latents, samples: Tensor, see
     constant |= {"x.twist": x * fade, "y.twist": y * fade, "x.skew": x, "y.skew": y, "to_x": torch.ones(4, 4)}
     constant["to_y"] = torch.ones(4, 4)
     constant["size"] = torch.ones(4, 4)
+    constant["none"] = torch.zeros(4, 4)  # ballast: without it a strong twist would make the flower larger
     styles = {
         "x.turn": by(0, turn=0.30), "y.turn": by(0, turn=0.30),
         "x.tilt": by(0, tilt=0.06), "y.tilt": by(0, tilt=0.06),
         "x.skew": by(0, skew=0.05), "y.skew": by(0, skew=0.05),
-        "x.twist": by(0.0, twist=0.9), "y.twist": by(0.0, twist=0.9),
+        "x.twist": by(0.0, twist=0.8), "y.twist": by(0.0, twist=0.8),
         "to_x": by(0, shift_x=0.05), "to_y": by(0, shift_y=0.05), "size": by(0, size=1.0),
     }  # fmt: skip
     bends = (x * x - y * y, 2 * x * y)
@@ -255,8 +256,28 @@ def write_synthesis(generator: StyleGAN2, latents: Latents, samples: Tensor, see
             styles[f"{name}.{wave}"] = along("wave", 10)
     builder.start(constant)
     outputs: dict[str, dict[str, float]] = {
-        "x": {"x": 1, "y.turn": -1, "x.tilt": 1, "y.skew": 1, "y.twist": -1, "to_x": 1, "bend0": 1, "bend1": 1},
-        "y": {"y": 1, "x.turn": 1, "y.tilt": -1, "x.skew": 1, "x.twist": 1, "to_y": 1, "bend2": 1, "bend3": -1},
+        "x": {
+            "x": 1,
+            "y.turn": -1,
+            "x.tilt": 1,
+            "y.skew": 1,
+            "y.twist": -1,
+            "to_x": 1,
+            "bend0": 1,
+            "bend1": 1,
+            "none": 2,
+        },
+        "y": {
+            "y": 1,
+            "x.turn": 1,
+            "y.tilt": -1,
+            "x.skew": 1,
+            "x.twist": 1,
+            "to_y": 1,
+            "bend2": 1,
+            "bend3": -1,
+            "none": 2,
+        },
         "size": {"size": 1.0, "ballast": 1.0} if "ballast" in builder.signals else {"size": 1.0, "one": 2.0},
     }
     outputs |= {name: std({f"{name}.{wave}": 1.0 for wave in range(waves)}) for name, waves in fields.items()}
@@ -318,9 +339,9 @@ def write_synthesis(generator: StyleGAN2, latents: Latents, samples: Tensor, see
         {f"{c}i{n}": by(0, inner=1.0) for n in PETALS for c in "xy"},
         strokes=[
             Stroke(
-                {"|Q|": -1.0, "n3": -0.2, "full": 0.1, "one": -0.1, "|x0|": -0.2, "|y0|": -0.2},
-                (-1.2, -0.1, 1.5),
-                (0, 0.2, 0),
+                {"|Q|": -1.0, "n3": -0.2, "full": 0.1, "one": -0.1, "|x0|": -0.25, "|y0|": -0.25},
+                (-0.95, 0.0, 1.5),
+                (0, 0.17, 0),
                 dusk,
             )
         ],
@@ -382,7 +403,7 @@ def write_synthesis(generator: StyleGAN2, latents: Latents, samples: Tensor, see
             {
                 "J": {"|J|": 1.0, "m4": 0.07, "one": -0.08, "V": 0.25},
                 "V": {"|V|": 1.0, "r": -0.62, "m5": 0.12},
-                "N": {"one": 0.50 - 0.1, "|N|": -1.0, "P": -0.14, "full": 0.1, "r": -0.27},
+                "N": {"one": 0.50 - 0.1, "|N|": -1.0, "P": -0.14, "full": 0.1, "r": -0.30},
                 "D": {"L+": 1.0, "q+": -4.0, "one": -halo, "W": -steep},
                 "E": {"F+": 1.0, "one": -shade, "X": -steep},
             }

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-LARGEST_ZIP = 8 * 2**20  # bytes
+LARGEST_ZIP = 10 * 2**20  # bytes; the two built-in networks are most of it
 
 # Installs the zip as the button in Blender's preferences does, then switches it off and on again.
 INSTALL = """
