@@ -13,6 +13,7 @@ from stylegan_reactive.engine import process
 from stylegan_reactive.engine.client import Engine
 from stylegan_reactive.engine.environment import needed
 from stylegan_reactive.engine.process import Process
+from tests.security.seeds import sounds
 
 PYTHON = os.environ.get("STYLEGAN_REACTIVE_PYTHON") or sys.executable
 ON_LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
@@ -70,6 +71,14 @@ def test_engine_starts_without_secrets_modules_that_lie_about_and_files_of_blend
     assert not [path for path in open_files if path.startswith("socket:")]
     assert b"hunter2" not in variables
     assert not (hostile_folder / "sprung").exists()
+
+
+@ON_LINUX
+def test_confined_engine_still_reads_what_needs_another_package(engine: Engine, tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    song = tmp_path / "song.m4a"
+    song.write_bytes(sounds()["mp4"])
+    assert engine.song(str(song))["sample_rate"] == 44100
 
 
 def test_log_has_a_name_that_nobody_can_put_a_link_at_and_is_the_artists_alone(tmp_path: Path) -> None:
