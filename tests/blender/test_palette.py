@@ -106,7 +106,7 @@ def test_without_a_layer_the_button_says_what_to_do(palette: bpy.types.Scene) ->
 
 
 def test_each_row_of_a_file_becomes_a_picture_and_reaches_the_patch(palette: bpy.types.Scene, tmp_path: Path) -> None:
-    width = 48  # of the z of the built-in network
+    width = 64  # of the z of the built-in network
     random = np.random.default_rng(1)
     np.save(tmp_path / "faces.npy", random.normal(size=(3, width)).astype(np.float32))
     settings = settings_of(palette)
