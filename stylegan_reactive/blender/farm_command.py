@@ -67,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
     for_bundle("environment", "check this machine, and tell Open Job Description where its engine is")
     render = for_bundle("render", "render frames that are not there yet")
     render.add_argument("--frames", default="", help="such as 1-50 or 1-50,60 (default: all)")
+    render.add_argument("--thorough", action="store_true", help="check this machine first, as 'check' does")
     render.add_argument("--start", type=int, help="instead: first frame of a chunk")
     render.add_argument("--count", type=int, default=1, help="frames of the chunk that begins at --start")
     for_bundle("join", "join frames and sound to the film")
@@ -126,9 +127,11 @@ def run(options: argparse.Namespace) -> None:
     elif options.what == "render":
         chunk = job.manifest.range.chunk(options.start, options.count) if options.start is not None else None
         named = frames_in(options.frames) if options.frames else list(job.manifest.range.frames())
-        done = farm_render.render(job, named if chunk is None else chunk, end_at_once)
+        wanted = named if chunk is None else chunk
+        done = farm_render.render(job, wanted, end_at_once, thorough=options.thorough)
         say([f"{done.made} frames made in {done.seconds:.2f} s, {done.kept} were there"])
     else:
+        farm_worker.check_owner(job)
         say([f"The result is {join(job)}"])
 
 

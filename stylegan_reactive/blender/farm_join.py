@@ -6,6 +6,7 @@ The frames hold the bytes that Blender hands its encoder when it renders in one 
 
 import os
 import platform
+import secrets
 import shutil
 import tempfile
 from pathlib import Path
@@ -84,15 +85,16 @@ def join(job: "Job") -> Path:
             f"{len(missing)} frames are not there yet, the first is {missing[0]}. "
             "Let the farm render them, then join the film."
         )
-    for left in files.folder.glob(".partial-*"):  # of workers that were killed
-        shutil.rmtree(left, ignore_errors=True)
+    for folder in (files.folder, job.output):  # of workers and joins that were killed
+        for left in folder.glob(".partial-*"):
+            shutil.rmtree(left, ignore_errors=True)
     if not job.manifest.film_name:
         return files.folder
     first = bpy.data.images.load(str(files.path(job.manifest.range.first)))
     size = (int(first.size[0]), int(first.size[1]))
     bpy.data.images.remove(first)
     lay_out(job.scene, job, show_only(job.scene, size))
-    partial = job.output / f".partial-{platform.node()}-{os.getpid()}"
+    partial = job.output / f".partial-{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}"
     film = job.output / job.manifest.film_name
     try:
         partial.mkdir(parents=True, exist_ok=True)

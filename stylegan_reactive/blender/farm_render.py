@@ -9,6 +9,7 @@ the film.
 
 import os
 import platform
+import secrets
 import shutil
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ import bpy
 
 from ..farm.frames import runs_of
 from ..farm.manifest import BundleError
-from .farm_worker import Job, check
+from .farm_worker import Job, check, check_owner
 from .render_watch import watch
 from .written import is_whole
 
@@ -79,7 +80,7 @@ class Keeper:
         print(f"openjd_progress: {100 * self.made / self.wanted:.1f}", flush=True)
 
 
-def render(job: Job, frames: list[int], fail: Callable[[str], None]) -> Rendered:
+def render(job: Job, frames: list[int], fail: Callable[[str], None], *, thorough: bool = False) -> Rendered:
     """Render those of some frames that belong to the film and are not there yet.
 
     Parameters
@@ -87,20 +88,25 @@ def render(job: Job, frames: list[int], fail: Callable[[str], None]) -> Rendered
     fail : callable
         Told why a frame could not be made, in the midst of Blender's render, which cannot be stopped from there: it
         should end the process.
+    thorough : bool
+        Check this machine as the job's check does, for farms whose workers do not begin with that.
 
     Raises
     ------
     BundleError
         This machine lacks something, or Blender could not write.
     """
+    check_owner(job)
     stored = job.manifest.frame_files(job.output)
     wanted = job.manifest.range.among(frames)
     missing = [frame for frame in wanted if not is_whole(stored.path(frame))]
     if not missing:
         print(f"All {len(wanted)} frames are there already.", flush=True)
         return Rendered(0, len(wanted), 0.0)
-    check(job, thorough=False, frames=wanted)
-    partial = stored.folder / f"{PARTIAL}{platform.node()}-{os.getpid()}"
+    check(job, thorough=thorough, frames=wanted)
+    check_owner(job, take=True)
+    # Machines in containers can have one name and their processes one number.
+    partial = stored.folder / f"{PARTIAL}{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}"
     try:
         partial.mkdir(parents=True, exist_ok=True)
     except OSError as fault:

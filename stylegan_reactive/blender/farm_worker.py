@@ -3,7 +3,8 @@
 
 Two workers of one kind can still differ, in their processors or in torch. So the check of a job paints one picture of
 the film and keeps it beside the results; every other worker paints it too, and one whose picture differs by more than
-nobody could see stops there.
+nobody could see stops there. Frames of another job in the folder of the results would come into the film unseen, so
+results say whose they are.
 """
 
 import io
@@ -28,6 +29,8 @@ from .session import session
 from .trust import trust
 
 REFERENCE = "reference.npy"
+LARGEST_REFERENCE = 1 << 30  # bytes
+OWNER = "job.txt"  # whose results these are
 INVISIBLE = 1  # levels of 256 by which a picture may differ from the reference
 
 
@@ -61,6 +64,31 @@ def open_job(bundle: Path, output: Path | None = None) -> Job:
 def missing_files() -> list[str]:
     """Files that the open film names and that are not there."""
     return sorted(str(path) for path in external_files() if not path.exists() and "<UDIM>" not in path.name)
+
+
+def check_owner(job: Job, *, take: bool = False) -> None:
+    """Raise `BundleError` where the results are of another job; `take`: note that they are of this one."""
+    path, mine = job.output / OWNER, job.manifest.identity
+    try:
+        with path.open("rb") as file:
+            owner = file.read(200).strip()
+    except FileNotFoundError:
+        owner = b""
+    except OSError as fault:
+        raise BundleError(f"{path} cannot be read ({fault.strerror or fault}). Choose another output.") from None
+    if owner and owner != mine.encode():
+        raise BundleError(
+            f"{job.output} holds results of another job, whose frames would come into this film. Choose another "
+            "output, or delete that folder."
+        )
+    if take and not owner:
+        try:
+            job.output.mkdir(parents=True, exist_ok=True)
+        except OSError as fault:
+            raise BundleError(
+                f"{job.output} cannot be made ({fault.strerror or fault}). Choose another output."
+            ) from None
+        write_beside(path, mine.encode())
 
 
 def free_bytes(folder: Path) -> int:
@@ -137,14 +165,16 @@ def compared(job: Job, *, keep: bool) -> list[Problem]:
         if keep:
             data = io.BytesIO()
             np.save(data, mine, allow_pickle=False)
-            job.output.mkdir(parents=True, exist_ok=True)
+            check_owner(job, take=True)
             write_beside(path, data.getvalue())
         return []
     try:
-        first = np.load(path, allow_pickle=False)
-    except (OSError, ValueError):
+        with path.open("rb") as file:
+            stored = io.BytesIO(file.read(LARGEST_REFERENCE))
+        first = np.lib.format.read_array(stored, allow_pickle=False)
+    except (OSError, ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return [Problem(f"{path} cannot be read. Delete it and run the job's check again.")]
-    if first.shape != mine.shape:
+    if first.shape != mine.shape or first.dtype != mine.dtype:
         return [Problem("This machine paints pictures of another size than the first one. Submit the film again.")]
     away = np.abs(first.astype(np.int16) - mine)
     if not away.any():
@@ -162,7 +192,8 @@ def check(job: Job, *, thorough: bool, keep: bool = False, frames: list[int] | N
     Parameters
     ----------
     thorough : bool
-        Also compare the bundle's files, paint the sample and try the encoder. Each task of a render does without.
+        Also compare the bundle's files and paint the sample, and for the whole film try the encoder. The tasks of a
+        render do without where the worker's session began with it.
     keep : bool
         Let the sample of this machine be the one that others are compared with.
     frames : list of int, optional
@@ -173,14 +204,12 @@ def check(job: Job, *, thorough: bool, keep: bool = False, frames: list[int] | N
     BundleError
         Something that stops the job; all of it is named.
     """
-    worker = worker_here(job, files=thorough, encoder=thorough)
+    check_owner(job)
+    worker = worker_here(job, files=thorough, encoder=thorough and frames is None)
     needed = room_for(job, list(job.manifest.range.frames()) if frames is None else frames)
     found = problems(job.manifest, worker, needed)
     if thorough and not any(problem.stops for problem in found):
-        try:
-            found += compared(job, keep=keep)
-        finally:
-            session.close()
+        found += compared(job, keep=keep)
     lines = report(job.manifest, worker, found)
     told = "\n  ".join(problem.text for problem in found if problem.stops)
     if told:

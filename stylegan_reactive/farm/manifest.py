@@ -11,18 +11,22 @@ A bundle is a folder that can be moved or copied anywhere::
     template.json    the job for Open Job Description, with parameter_values.json
     flamenco/        the job for Flamenco, and its job type script
     output/          frames/, then the film
+
+What a bundle says of itself may be a lie: no name in it leads out of the folders of the bundle and of its results.
 """
 
 import hashlib
 import json
+import re
+import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from ..errors import ReactiveError
 from ..files import write_whole
-from .frames import FilmRange, FrameFiles
+from .frames import MOST_FRAMES, FilmRange, FrameFiles
 
 FORMAT = 1
 NAME = "manifest.json"
@@ -31,6 +35,9 @@ PATCH = "patch.json"
 RUN = "run.py"
 FILES = "files"
 OUTPUT = "output"
+OF_THE_FARM = ("template.json", "parameter_values.json", "asset_references.json")  # a farm may fill them in
+LARGEST = 1 << 26  # bytes of a manifest: some 300 000 files
+ENDING = re.compile(r"(\.\w{1,16})?")
 
 
 class BundleError(ReactiveError):
@@ -104,7 +111,7 @@ class Manifest:
             )
         try:
             known = {one.name: data[one.name] for one in fields(cls)}
-            return cls(
+            manifest = cls(
                 **{
                     **known,
                     "blender": (int(data["blender"][0]), int(data["blender"][1])),
@@ -113,12 +120,50 @@ class Manifest:
                     "notes": tuple(map(str, data["notes"])),
                 }
             )
+            manifest._check()
+            return manifest
         except (KeyError, TypeError, ValueError, IndexError) as fault:
             raise BundleError(f"The job bundle's {NAME} is not whole ({fault!r}). Submit the film again.") from None
+
+    def _check(self) -> None:
+        """Raise ValueError where a value is of another kind, or a name leads somewhere else."""
+        texts = [
+            *(self.name, self.addon, self.fingerprint, self.device, self.scene, self.frame_ending, self.film_name),
+            *(self.video, *(text for one in self.files for text in (one.path, one.sha256))),
+        ]
+        counts = [
+            *(self.width, self.height, self.frame_bytes, self.range.first, self.range.last, self.range.step),
+            *(one.size for one in self.files),
+        ]
+        if not all(type(text) is str and "\0" not in text for text in texts) or type(self.fps) not in (int, float):
+            raise ValueError("a text or number is of another kind")
+        if not all(type(count) is int for count in counts):
+            raise ValueError("a count is no whole number")
+        if self.range.step < 1 or not 0 <= self.range.last - self.range.first < MOST_FRAMES:
+            raise ValueError("no such range of frames")
+        if ENDING.fullmatch(self.frame_ending) is None or (self.film_name and not _is_name(self.film_name)):
+            raise ValueError("a name leads somewhere else")
+        if not all(one.path and _stays_inside(one.path) for one in self.files):
+            raise ValueError("a file lies outside")
+
+    @property
+    def identity(self) -> str:
+        """Another for every film that was submitted: results of one are none of another."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
     def frame_files(self, output: Path) -> FrameFiles:
         """Where the frames lie below the folder of the results."""
         return FrameFiles(output / "frames", self.frame_ending)
+
+
+def _is_name(text: str) -> bool:
+    """Whether a text is the name of a file in a folder, on every system."""
+    return text not in (".", "..") and all(kind(text).name == text for kind in (PurePosixPath, PureWindowsPath))
+
+
+def _stays_inside(text: str) -> bool:
+    """Whether a relative path leads nowhere but below its folder, on every system."""
+    return all(not kind(text).anchor and ".." not in kind(text).parts for kind in (PurePosixPath, PureWindowsPath))
 
 
 def write_beside(path: Path, data: bytes) -> None:
@@ -144,10 +189,14 @@ def write_manifest(bundle: Path, manifest: Manifest) -> None:
 def read_manifest(bundle: Path) -> Manifest:
     """Read ``manifest.json``; raises `BundleError`."""
     try:
-        return Manifest.of(json.loads((bundle / NAME).read_text(encoding="utf-8")))
+        with (bundle / NAME).open("rb") as file:
+            data = file.read(LARGEST + 1)
+        if len(data) > LARGEST:
+            raise ValueError("too long")
+        return Manifest.of(json.loads(data.decode("utf-8")))
     except OSError as fault:
         raise BundleError(f"{bundle} is no job bundle: {NAME} cannot be read ({fault.strerror}).") from None
-    except ValueError:
+    except (ValueError, RecursionError, MemoryError):
         raise BundleError(f"The job bundle's {NAME} is not whole. Submit the film again.") from None
 
 
@@ -163,11 +212,11 @@ def checksum(path: Path, progress: Callable[[int], None] | None = None) -> str:
 
 
 def bundled_files(bundle: Path) -> tuple[BundledFile, ...]:
-    """Checksums of everything in a bundle but its manifest and its results."""
+    """Checksums of everything that the film is made from: not the manifest, the farm's job, and the results."""
     found = []
     for path in sorted(bundle.rglob("*")):
         name = path.relative_to(bundle).as_posix()
-        if path.is_file() and name != NAME and not name.startswith(f"{OUTPUT}/"):
+        if path.is_file() and name not in (NAME, *OF_THE_FARM) and not name.startswith((f"{OUTPUT}/", "flamenco/")):
             found.append(BundledFile(name, checksum(path), path.stat().st_size))
     return tuple(found)
 
@@ -178,8 +227,11 @@ def changed_files(bundle: Path, files: Iterable[BundledFile]) -> list[str]:
     for one in files:
         path = bundle / one.path
         try:
-            size = path.stat().st_size
-            if size != one.size:
+            status = path.stat()
+            size = status.st_size
+            if not stat.S_ISREG(status.st_mode):
+                wrong.append(f"{one.path} is no file on this machine. Copy the bundle here again.")
+            elif size != one.size:
                 wrong.append(f"{one.path} has {size} bytes instead of {one.size}. Copy the bundle here again.")
             elif checksum(path) != one.sha256:
                 wrong.append(f"{one.path} was changed since the film was submitted. Copy the bundle here again.")

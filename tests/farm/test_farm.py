@@ -121,6 +121,7 @@ def test_the_film_of_a_farm_is_the_film_rendered_in_one_go(farm: Farm) -> None:
         assert list(others) == ["check", "render-40-43", "render-44-47", "join"]
         last, join = others["render-44-47"], others["join"]
         assert last.after == ("check",)
+        assert "--thorough" in last.commands[0], "the other workers are never compared with the first"
         assert join.after == ("render-40-43", "render-44-47")
 
     workers = [farm.start(tasks["Render 40"]), farm.start(last)]
@@ -165,6 +166,29 @@ def test_a_frame_that_fails_ends_its_task_and_leaves_no_stripes(farm: Farm, tmp_
     assert status == 1
     assert "a network.safetensors" in output
     assert list((bundle / "output" / "frames").glob("*.png")) == []
+
+
+def test_a_worker_that_paints_otherwise_or_into_results_of_another_job_makes_no_frame(
+    farm: Farm, tmp_path: Path
+) -> None:
+    output = tmp_path / "results"
+    output.mkdir()
+    task = farm.tasks()["Render 40"]
+    command = [*task.commands[0], "--output", str(output), "--thorough"]
+    np.save(output / "reference.npy", np.zeros((96 * 64, 3), np.uint8))
+    status, said = farm.run(Task("another picture", (tuple(command),), ()))
+    assert status == 1
+    assert "picture differs from the first machine's" in said
+    np.save(output / "reference.npy", np.zeros((96 * 64, 3), object), allow_pickle=True)
+    status, said = farm.run(Task("no picture", (tuple(command),), ()))
+    assert status == 1
+    assert "reference.npy cannot be read" in said
+    (output / "reference.npy").unlink()
+    (output / "job.txt").write_text("another")
+    status, said = farm.run(Task("another job", (tuple(command[:-1]),), ()))
+    assert status == 1
+    assert "holds results of another job" in said
+    assert not (output / "frames").exists()
 
 
 def test_a_job_type_script_refuses_what_is_no_bundle(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 """The plain part of the farm: ranges of frames, what a bundle says of itself, and what a worker is told it lacks."""
 
 import json
-from dataclasses import replace
+import os
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,61 @@ def test_a_broken_manifest_is_told_in_words(tmp_path: Path, text: str) -> None:
     (tmp_path / "manifest.json").write_text(text, encoding="utf-8")
     with pytest.raises(BundleError, match="Submit the film again"):
         read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"film_name": "../../film.mp4"},
+        {"film_name": "/film.mp4"},
+        {"film_name": "C:film.mp4"},
+        {"film_name": "..\\film.mp4"},
+        {"film_name": ".."},
+        {"film_name": 7},
+        {"frame_ending": "/../../../x"},
+        {"frame_ending": "\\..\\x"},
+        {"device": ["cpu"]},
+        {"scene": "a\0b"},
+        {"width": "512"},
+        {"range": {"first": 1, "last": 10, "step": 0}},
+        {"range": {"first": 1, "last": 10**12, "step": 1}},
+        {"range": {"first": 9, "last": 1, "step": 1}},
+        {"files": [{"path": "../../.ssh/id", "sha256": "0", "size": 1}]},
+        {"files": [{"path": "/etc/passwd", "sha256": "0", "size": 1}]},
+        {"files": [{"path": "files\\..\\..\\x", "sha256": "0", "size": 1}]},
+        {"files": [{"path": "c:/x", "sha256": "0", "size": 1}]},
+        {"files": [{"path": "files/a", "sha256": 0, "size": 1}]},
+    ],
+)
+def test_a_manifest_that_leads_elsewhere_is_refused(tmp_path: Path, lie: dict[str, object]) -> None:
+    (tmp_path / "manifest.json").write_text(json.dumps({**asdict(JOB), **lie}), encoding="utf-8")
+    with pytest.raises(BundleError, match="Submit the film again"):
+        read_manifest(tmp_path)
+
+
+def test_a_manifest_that_nests_without_end_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("[" * 200_000, encoding="utf-8")
+    with pytest.raises(BundleError, match="Submit the film again"):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "song.ogg")
+    (told,) = changed_files(tmp_path, [BundledFile("song.ogg", "0" * 64, 0)])
+    assert "is no file" in told
+
+
+def test_results_of_two_jobs_are_told_apart() -> None:
+    assert JOB.identity == replace(JOB).identity
+    assert replace(JOB, files=(BundledFile("files/song.ogg", "1" * 64, 3),)).identity != JOB.identity
+
+
+def test_a_farm_may_fill_in_its_job(tmp_path: Path) -> None:
+    for name in ("film.blend", "template.json", "flamenco/job.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("as written")
+    assert [one.path for one in bundled_files(tmp_path)] == ["film.blend"]
 
 
 def test_every_file_of_a_bundle_that_was_touched_is_named(tmp_path: Path) -> None:

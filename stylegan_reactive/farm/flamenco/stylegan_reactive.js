@@ -39,7 +39,8 @@ function compileJob(job) {
 
     const renderTasks = [];
     for (const chunk of frameChunker(settings.frames, settings.chunk_size)) {
-        const task = bundleTask(settings, `render-${chunk}`, "render", [`--frames=${chunk}`]);
+        // Each worker compares itself with the one that had the check.
+        const task = bundleTask(settings, `render-${chunk}`, "render", ["--thorough", `--frames=${chunk}`]);
         task.addDependency(checkTask);
         job.addTask(task);
         renderTasks.push(task);
