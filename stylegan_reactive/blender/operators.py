@@ -16,7 +16,9 @@ from .properties import settings_of
 from .render_watch import watch
 from .session import Notice, session
 from .set_up import BUILTIN_SONG, set_up_steps
+from .sound import song_of
 from .steps import Step, Steps, finish, scene_again
+from .timing import song_strip
 from .trust import trust
 
 Answer = set[str]
@@ -180,6 +182,8 @@ def prepare_render(scene: bpy.types.Scene) -> None:
     if missing:
         raise ReactiveError(f"The curve {min(missing)!r} is not baked yet. Press Bake first.")
     trust.check()  # a film of stripes helps nobody
+    if scene.render.is_movie_format and settings_of(scene).song and song_strip(scene) is not None:
+        song_of(scene)  # Blender would make a silent film without a word
     session.tell(scene, None)
     watch.forget()
 

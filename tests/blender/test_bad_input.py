@@ -154,6 +154,9 @@ def test_song_that_vanishes_after_the_set_up_keeps_the_old_curves(
     bpy.ops.stylegan_reactive.bake()
     song.unlink()
     refused(bpy.ops.stylegan_reactive.bake, scene, notice, dump, "mine.wav")
+    scene.render.filepath = str(tmp_path / "film.mp4")
+    refused(bpy.ops.stylegan_reactive.render, scene, notice, dump, "mine.wav")  # no film without its sound
+    assert not (tmp_path / "film.mp4").exists()
 
 
 def test_seeds_that_are_no_numbers_are_refused_and_change_nothing(film: bpy.types.Scene, notice: Callable) -> None:
