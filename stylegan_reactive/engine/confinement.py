@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the engine may not do, whatever a file makes it do: start programs, open sockets, change files elsewhere.
 
-Python tells an audit hook of each such step before it happens (PEP 578), and the hook can refuse it. That is no wall
-against machine code that has taken over the process; it is one against every way that leads through Python, which is
-what files of strangers have to offer: pickles, archives, names with ``..``, links. It cannot be taken away again.
+Python tells an audit hook of each such step before it happens (PEP 578), and the hook can refuse it. It cannot be taken
+away again. It is a second wall behind readers that execute nothing, against what files of strangers have to offer:
+pickles, archives, names with ``..``, links. It is none against machine code that has taken over the process, nor
+against code of Python that is at large in it and knows its way: ``ctypes`` leads to any function of the system, and
+only the plain ones are refused by name; a few steps (``os.mkfifo``) tell no hook.
 
 What is refused is an ``OSError``, so that packages which only try (some count the processor's cores by running a
 program) go on without.
@@ -39,6 +41,14 @@ CHANGES: dict[str, tuple[tuple[int, int | None], ...]] = {
     "os.symlink": ((1, 2),),
     "os.truncate": ((0, None),),
 }
+# Functions of the system that start programs or open sockets, as ctypes looks them up.
+FUNCTIONS = frozenset(
+    {
+        *("system", "popen", "execl", "execle", "execlp", "execv", "execve", "execvp", "execvpe", "fexecve", "syscall"),
+        *("posix_spawn", "posix_spawnp", "fork", "vfork", "clone", "socket", "connect", "bind", "sendto", "_wsystem"),
+        *("CreateProcessA", "CreateProcessW", "WinExec", "ShellExecuteA", "ShellExecuteW", "WSASocketA", "WSASocketW"),
+    }
+)
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -98,6 +108,8 @@ class Confinement:
             return f"start programs ({arguments[0] if arguments else event!s:.80})"
         if event in NETWORK:
             return "" if getattr(self._thread, "online", False) else f"use the network ({event})"
+        if event == "ctypes.dlsym" and arguments[1] in FUNCTIONS:
+            return f"call {arguments[1]} of the system"
         if event == "open":
             path, mode, flags = arguments
             writes = any(letter in mode for letter in "wax+") if isinstance(mode, str) else bool(flags & WRITING)

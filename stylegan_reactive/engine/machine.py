@@ -126,8 +126,8 @@ def is_out_of_memory(fault: BaseException) -> bool:
 def is_device_full(fault: BaseException) -> bool:
     """Whether it was the memory of a graphics card that was not enough."""
     torch = sys.modules.get("torch")
-    named = torch is not None and isinstance(fault, torch.OutOfMemoryError)
-    return named or any(words in str(fault) for words in DEVICE_FULL)
+    kind = getattr(torch, "OutOfMemoryError", None)  # since torch 2.5; the words are older
+    return (kind is not None and isinstance(fault, kind)) or any(words in str(fault) for words in DEVICE_FULL)
 
 
 def resident_bytes() -> int:

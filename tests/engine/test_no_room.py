@@ -324,3 +324,16 @@ def test_no_timeout_asks_the_clock_that_somebody_may_set(repository: Path) -> No
     }
     # Stems that were begun a day ago and never finished are swept up: files have no other age.
     assert {name for name, count in asked.items() if count} <= {"stylegan_reactive/audio/neural.py"}
+
+
+def test_torch_without_a_name_for_it_still_tells_that_memory_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before torch 2.5; an error that is met while another is answered leaves Blender without any answer."""
+    import torch
+
+    from stylegan_reactive.engine import machine
+
+    full = torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+    assert machine.is_device_full(full)
+    monkeypatch.delattr(torch, "OutOfMemoryError")
+    assert machine.is_device_full(full)
+    assert not machine.is_out_of_memory(ValueError("another fault"))

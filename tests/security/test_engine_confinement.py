@@ -99,6 +99,8 @@ ATTEMPTS = {
     "start a program": "subprocess.run(['touch', {out!r}])",
     "start a program by hand": "os.posix_spawn('/usr/bin/touch', ['touch', {out!r}], {{}})",
     "become a program": "os.execv('/usr/bin/touch', ['touch', {out!r}])",
+    "call the system": "ctypes.CDLL(None).system(b'touch ' + {out!r}.encode())",
+    "call the system by its number": "ctypes.CDLL(None).syscall(57)",
     "fork": "os.fork() or os._exit(0)",
     "open a socket": "socket.socket()",
     "ask for an address": "socket.getaddrinfo('localhost', 80)",
@@ -128,7 +130,7 @@ ALLOWED = {
     "write to nowhere": "open(os.devnull, 'w').close()",
 }
 PROGRAM = """
-import json, os, runpy, shutil, socket, subprocess, sys, urllib.request
+import ctypes, json, os, runpy, shutil, socket, subprocess, sys, urllib.request
 main, allowed, attempts = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 runpy.run_path(main)["load_package"]()
 from stylegan_reactive.engine.confinement import Confinement, Refused
