@@ -50,7 +50,7 @@ def clear_unfinished(scene: bpy.types.Scene) -> list[int]:
 
 
 class SGR_OT_resume(bpy.types.Operator):
-    """Render the frames that are missing or were cut off; those that are whole are kept"""
+    """Render the frames that are missing or were cut off. Those that are whole are kept, even of an earlier version"""
 
     bl_idname = "stylegan_reactive.resume"
     bl_label = "Resume Film"
