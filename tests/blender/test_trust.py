@@ -147,19 +147,18 @@ def test_scene_linked_from_a_stranger_is_asked_about(stranger: Path, started: li
     assert started == []
 
 
-@pytest.mark.parametrize("way", ["append", "append what shows it", "link and make local"])
+@pytest.mark.parametrize("way", ["append", "append what needs it", "link and make local"])
 def test_scene_brought_from_a_stranger_is_asked_about_when_it_is_local(
     stranger: Path, started: list[str], tmp_path: Path, way: str
 ) -> None:
-    shows = bpy.data.node_groups.new("Shows It", "CompositorNodeTree")
-    shows.nodes.new("CompositorNodeRLayers").scene = bpy.context.scene
-    shows.use_fake_user = True
+    needs = bpy.data.objects.new("Needs It", None)
+    needs["scene"], needs.use_fake_user = bpy.context.scene, True
     bpy.ops.wm.save_mainfile()
     bpy.ops.wm.read_factory_settings(use_empty=True)
     mine = str(tmp_path / "mine.blend")
     with bpy.data.libraries.load(str(stranger), link=way.startswith("link")) as (there, here):
-        if way == "append what shows it":
-            here.node_groups = list(there.node_groups)
+        if way == "append what needs it":
+            here.objects = ["Needs It"]
         else:
             here.scenes = list(there.scenes)
     theirs = next(scene for scene in bpy.data.scenes if settings_of(scene).song)
