@@ -78,7 +78,7 @@ def fold(nodes: Nodes, picture: Any, follow: Any) -> Any:
                    low=low, high=high)  # fmt: skip
         return node.outputs[0]
 
-    push = value("Push in (kick)", "kick", 0.98, 0.88, 2)
+    push = value("Push in (kick)", "kick", 0.84, 0.74, 2)
     turn = value("Turn (bars)", "bars", 0.0, math.tau / 24, 3)
     plain = nodes.add("ShaderNodeVectorMath", "Pushed in", place, operation="SCALE", Scale=push).outputs[0]
     parts = nodes.add("ShaderNodeSeparateXYZ", "x, y", plain)

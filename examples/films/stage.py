@@ -32,7 +32,7 @@ from studio import (
 SIZE = (960, 540)
 FPS = 24
 PICTURE = 512
-SHOWN = 0.84  # how much of the picture is on the screen: the flower, and some of the night around it
+SHOWN = 0.72  # how much of the picture is on the screen: the flower, and some of the night around it
 FIRST_BAR, LAST_BAR = 7, 14  # a build, the drop, and the first bar of the break
 RADIUS, HEIGHT = 3.3, 3.75  # of the screen and of its middle, in metres
 
