@@ -92,9 +92,12 @@ class Builder:
         Its mapping network must already be written: the last layer holds latents as pairs (see `latent_rows`).
     ws : Tensor
         Samples [batch, num_ws, w_dim] over which factors are measured.
+    constant : float
+        Of the constant channels: small where signals become small, or they lose digits to it.
     """
 
-    def __init__(self, generator: StyleGAN2, ws: Tensor) -> None:
+    def __init__(self, generator: StyleGAN2, ws: Tensor, constant: float = CONSTANT) -> None:
+        self.constant = constant
         self.generator = generator
         self.ws = ws
         self.layers = generator.synthesis.layers
@@ -135,14 +138,14 @@ class Builder:
         made: dict[str, Signal] = {}
         channel = self.constant_channels(layer, made, constants)
         if layer.up:
-            layer.weight[channel, :, 1, 1] = self.signals["one"].value * CONSTANT
-            layer.weight[channel + 1, :, 1, 1] = -self.signals["one"].value * CONSTANT
-            layer.bias[channel + 1] = CONSTANT_AFTER
-            made["mask"] = Signal((channel,), unit(width, channel) / (2 * CONSTANT))
+            layer.weight[channel, :, 1, 1] = self.signals["one"].value * self.constant
+            layer.weight[channel + 1, :, 1, 1] = -self.signals["one"].value * self.constant
+            layer.bias[channel + 1] = self.constant * CONSTANT_AFTER / CONSTANT
+            made["mask"] = Signal((channel,), unit(width, channel) / (2 * self.constant))
             made["edge"] = Signal((channel + 1,), unit(width, channel + 1))
             # positive only in the corners, where the loss is squared; the leak of the rectifier elsewhere is subtracted
-            layer.weight[channel + 2, :, 1, 1] = -self.signals["one"].value * CONSTANT
-            layer.bias[channel + 2] = CONSTANT * LRELU_GAIN * CORNER
+            layer.weight[channel + 2, :, 1, 1] = -self.signals["one"].value * self.constant
+            layer.bias[channel + 2] = self.constant * LRELU_GAIN * CORNER
             corner = unit(width, channel + 2) - LRELU_SLOPE * unit(width, channel + 1)
             corner += LRELU_SLOPE * LRELU_GAIN * (1 - CORNER) * unit(width, made["one"].channels[0])
             made["corner"] = Signal((channel + 2,), corner)
@@ -280,10 +283,10 @@ class Builder:
             key = tuple(ramp.style.directions.items())
             if key not in wholes:
                 wholes[key] = channel
-                layer.bias[channel] = CONSTANT
+                layer.bias[channel] = self.constant
                 write_style(torgb.affine, (channel,), replace(ramp.style, base=0.0))
                 channel += 1
-            torgb.weight[:, wholes[key], 0, 0] += start / (CONSTANT * LRELU_GAIN * torgb.style_gain)
+            torgb.weight[:, wholes[key], 0, 0] += start / (self.constant * LRELU_GAIN * torgb.style_gain)
         self.close_layer(layer, {}, noise_strength * smallest)
 
     # ---- the parts of a layer
@@ -302,8 +305,8 @@ class Builder:
         width = layer.weight.shape[0]
         made["zero"] = Signal((0,), unit(width, 0))
         for channel, name in enumerate(("one", *names), 1):
-            layer.bias[channel] = CONSTANT
-            made[name] = Signal((channel,), unit(width, channel) / (CONSTANT * LRELU_GAIN))
+            layer.bias[channel] = self.constant
+            made[name] = Signal((channel,), unit(width, channel) / (self.constant * LRELU_GAIN))
         return 2 + len(names)
 
     def close_layer(self, layer: SynthesisLayer, made: dict[str, Signal], noise_strength: float) -> None:

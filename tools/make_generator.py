@@ -118,7 +118,8 @@ def along(random: torch.Generator, latents: range, amount: float) -> dict[int, f
 def write_synthesis(generator: StyleGAN2, samples: Tensor, seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     ws = generator.mapping(samples)
-    builder = Builder(generator, ws)
+    size = CONSTANT / 8  # with the large one, folds of folds lose digits that can be seen
+    builder = Builder(generator, ws, size)
     std, level = builder.standard, builder.level
     axis = torch.linspace(-0.75, 0.75, 4)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
@@ -190,7 +191,7 @@ def write_synthesis(generator: StyleGAN2, samples: Tensor, seed: int) -> None:
             "E": {"E": 1.0},
             "H": level(zigzag("U", 8)),
             "V": level(zigzag("V", 8)),
-            "rim": {"edge": 1.5 / CONSTANT},
+            "rim": {"edge": 1.5 / size},
         },
         {},
         constants=("phase", "phase2"),
@@ -234,7 +235,7 @@ def write_synthesis(generator: StyleGAN2, samples: Tensor, seed: int) -> None:
             "B": level(zigzag("B", 6)),
             "E": std({"E": 1.0, "|D|": -0.5}),
             "E2": std({"E": 1.0, "|D|": -0.5}),
-            "rim": {"rim": 0.015, "edge": 1.5 / CONSTANT},
+            "rim": {"rim": 0.015, "edge": 1.5 / size},
         },
         {},
         noise_strength=NOISE[10],
