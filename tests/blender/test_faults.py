@@ -101,14 +101,20 @@ def test_render_of_a_blender_that_was_killed_goes_on_where_it_was(
         assert (film / name).stat().st_mtime_ns == written
 
 
-@pytest.fixture
-def small_files() -> Iterator[Callable[[int], None]]:
-    """Let no file of this process grow beyond some bytes: writing fails in its middle, as on a full disk."""
+@contextlib.contextmanager
+def small_files(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond some bytes: writing fails in its middle, as on a full disk.
+
+    Only around what is tried: where the output of the tests goes to a file, that may not grow either.
+    """
     import resource
 
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def as_frames(scene: bpy.types.Scene, folder: Path, last: int) -> None:
@@ -122,17 +128,15 @@ def as_frames(scene: bpy.types.Scene, folder: Path, last: int) -> None:
 
 @posix
 def test_full_disk_leaves_no_part_of_a_frame_and_the_film_is_resumed_when_there_is_room(
-    film: bpy.types.Scene, tmp_path: Path, notice: Callable, small_files: Callable[[int], None]
+    film: bpy.types.Scene, tmp_path: Path, notice: Callable
 ) -> None:
     as_frames(film, tmp_path / "film", 3)
-    small_files(1000)
-    with pytest.raises(RuntimeError, match="could not be written"):
+    with small_files(1000), pytest.raises(RuntimeError, match="could not be written"):
         bpy.ops.stylegan_reactive.render()
     assert "disk" in notice(film)
     assert "3 frames, the first is 1," in notice(film)
     assert "Resume Film" in notice(film)
     assert not list((tmp_path / "film").iterdir())
-    small_files(1 << 30)
     assert bpy.ops.stylegan_reactive.resume() == {"FINISHED"}
     assert unfinished_frames(film) == []
     assert notice(film) == ""
@@ -142,16 +146,14 @@ def test_full_disk_leaves_no_part_of_a_frame_and_the_film_is_resumed_when_there_
 
 @posix
 def test_full_disk_leaves_no_film_that_cannot_be_played(
-    film: bpy.types.Scene, tmp_path: Path, notice: Callable, small_files: Callable[[int], None]
+    film: bpy.types.Scene, tmp_path: Path, notice: Callable
 ) -> None:
     film.render.filepath = str(tmp_path / "film.mp4")
     film.frame_start, film.frame_end = 1, 6
-    small_files(2000)
-    with pytest.raises(RuntimeError, match="could not be written to its end"):
+    with small_files(2000), pytest.raises(RuntimeError, match="could not be written to its end"):
         bpy.ops.stylegan_reactive.render()
     assert "disk" in notice(film)
     assert not (tmp_path / "film.mp4").exists()
-    small_files(1 << 30)
     assert bpy.ops.stylegan_reactive.render() == {"FINISHED"}
     assert is_whole(tmp_path / "film.mp4")
     assert "The film is in" in notice(film)
@@ -213,13 +215,10 @@ def test_frame_with_stripes_is_made_again_when_the_film_is_resumed(film: bpy.typ
 
 
 @posix
-def test_patch_is_whole_or_as_it_was_when_the_disk_is_full(
-    film: bpy.types.Scene, tmp_path: Path, small_files: Callable[[int], None]
-) -> None:
+def test_patch_is_whole_or_as_it_was_when_the_disk_is_full(film: bpy.types.Scene, tmp_path: Path) -> None:
     path = tmp_path / "mine.json"
     path.write_text("as it was")
-    small_files(100)
-    with pytest.raises(PatchError, match=r"mine\.json cannot be written"):
+    with small_files(100), pytest.raises(PatchError, match=r"mine\.json cannot be written"):
         write_patch(film, str(path))
     assert path.read_text() == "as it was"
     assert [each.name for each in tmp_path.iterdir()] == ["mine.json"]
