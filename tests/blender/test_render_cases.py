@@ -122,7 +122,8 @@ def test_driven_number_is_that_of_its_frame_although_the_engine_looks_ahead(
     film.frame_step = 1
     for frame, pixels in found.items():
         settings_of(film).truncation.amount = frame / 50
-        np.testing.assert_array_equal(render(film, frame)[frame], pixels)
+        # A property holds 32 bits and a driver more: a level of 255 may be rounded to the other side.
+        np.testing.assert_allclose(render(film, frame)[frame], pixels, atol=1)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="ends the engine by a signal")

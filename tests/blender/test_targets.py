@@ -166,7 +166,7 @@ def test_displaced_surface_stands_out_where_the_picture_is_bright(stage: bpy.typ
         column = np.clip((points[:, 0] + 1) / 2 * 64 - 0.5, 0, 63).round().astype(int)
         row = np.clip((points[:, 2] + 1) / 2 * 64 - 0.5, 0, 63).round().astype(int)
         heights[frame] = -points[:, 1]
-        assert np.corrcoef(heights[frame], value[row, column])[0, 1] > 0.97
+        assert np.corrcoef(heights[frame], value[row, column])[0, 1] > 0.93
         assert np.abs(heights[frame]).max() <= 0.2501 * value.max()
     assert np.abs(heights[37] - heights[60]).max() > 0.01
 

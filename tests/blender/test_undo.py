@@ -72,7 +72,7 @@ def saved(registered: None, beat: Path, tmp_path_factory: pytest.TempPathFactory
     assert bpy.ops.stylegan_reactive.copy_patch() == {"FINISHED"}
     path = tmp_path_factory.mktemp("film") / "film.blend"
     assert bpy.ops.stylegan_reactive.save_patch(filepath=str(path.with_name("patch.json"))) == {"FINISHED"}
-    np.save(path.with_name("latents.npy"), np.zeros((3, 128), np.float32))
+    np.save(path.with_name("latents.npy"), np.zeros((3, 104), np.float32))
     bpy.ops.wm.save_as_mainfile(filepath=str(path))
     return path
 
