@@ -8,6 +8,7 @@ from . import (
     envelope_operators,
     farm_command,
     farm_operators,
+    film_mark,
     follow_operators,
     layer_operators,
     list_operators,
@@ -59,6 +60,7 @@ def register() -> None:
         bpy.utils.register_class(cls)
     trust.register()
     picture.register()
+    film_mark.register()
     mask_images.register()
     preview.register()
     manual.register()
@@ -76,6 +78,7 @@ def unregister() -> None:
     session.close()
     mask_images.unregister()
     palette.thumbnails.clear()
+    film_mark.unregister()
     picture.unregister()
     trust.unregister()
     for cls in reversed(_CLASSES):

@@ -79,12 +79,7 @@ class RenderWatch:
             self.forget()
             self.incidents = session.incidents_met
         self.open.append(scene.session_uid)
-        shown = images_shown(scene)
-        self.sources[scene.session_uid] = [
-            other
-            for other in bpy.data.scenes
-            if (image := settings_of(other).image) is not None and (other == scene or image in shown)
-        ]
+        self.sources[scene.session_uid] = self.sources_of(scene)
         if needs_swap(scene):
             self.swaps[scene.session_uid] = [
                 Swap(image, twin, tuple(nodes))
@@ -93,6 +88,15 @@ class RenderWatch:
                 and (twin := settings_of(other).image_twin) is not None
                 and (nodes := nodes_showing(scene, image))
             ]
+
+    def sources_of(self, scene: bpy.types.Scene) -> list[bpy.types.Scene]:
+        """The scenes whose pictures a render of this one shows."""
+        shown = images_shown(scene)
+        return [
+            other
+            for other in bpy.data.scenes
+            if (image := settings_of(other).image) is not None and (other == scene or image in shown)
+        ]
 
     def end(self, scene: bpy.types.Scene) -> None:
         """A render of a scene is over; after the outermost one, tell what failed."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import bpy
 
 from ..errors import ReactiveError
+from .film_mark import film_fingerprint, is_of_this_film, mark_file, read_mark
 from .operators import Answer, prepare_render, report_failure, start_render
 from .render_watch import watch
 from .session import Notice, session
@@ -30,9 +31,25 @@ def frame_files(scene: bpy.types.Scene) -> dict[int, Path]:
 
 
 def unfinished_frames(scene: bpy.types.Scene) -> list[int]:
-    """Frames of the range that are not there, are there in part only, or show stripes since the last render here."""
+    """Frames of the range that are missing, cut off, striped since the last render here, or of another film."""
     striped = watch.striped.get(scene.session_uid, set())
-    return [frame for frame, path in frame_files(scene).items() if frame in striped or not is_whole(path)]
+    mark = read_mark(scene)
+    return [
+        frame
+        for frame, path in frame_files(scene).items()
+        if frame in striped or not is_whole(path) or not is_of_this_film(path, mark)
+    ]
+
+
+def check_same_film(scene: bpy.types.Scene) -> None:
+    """Raise `ReactiveError` where frames would be kept that other layers, curves or networks have made."""
+    mark, unfinished = read_mark(scene), unfinished_frames(scene)
+    kept = [path for frame, path in frame_files(scene).items() if mark is None or frame not in unfinished]
+    if (mark is None or mark[0] != film_fingerprint(scene)) and any(map(is_whole, kept)):
+        raise ReactiveError(
+            f"The frames in {mark_file(scene).parent} were made from something else: other layers, curves, another "
+            "network or size. Render Film makes all of them anew; another output path keeps them."
+        )
 
 
 def clear_unfinished(scene: bpy.types.Scene) -> list[int]:
@@ -50,7 +67,7 @@ def clear_unfinished(scene: bpy.types.Scene) -> list[int]:
 
 
 class SGR_OT_resume(bpy.types.Operator):
-    """Render the frames that are missing or were cut off. Those that are whole are kept, even of an earlier version"""
+    """Render the frames that are missing or were cut off. Those that are whole are kept"""
 
     bl_idname = "stylegan_reactive.resume"
     bl_label = "Resume Film"
@@ -75,6 +92,7 @@ class SGR_OT_resume(bpy.types.Operator):
         scene = context.scene
         try:
             prepare_render(scene)
+            check_same_film(scene)
             frames = clear_unfinished(scene)
         except ReactiveError as error:
             return report_failure(self, scene, error)

@@ -15,6 +15,7 @@ import bpy
 import numpy as np
 import pytest
 
+from stylegan_reactive.blender.curves import SceneCurves
 from stylegan_reactive.blender.patch_operators import write_patch
 from stylegan_reactive.blender.properties import settings_of
 from stylegan_reactive.blender.render_watch import watch
@@ -136,12 +137,40 @@ def test_full_disk_leaves_no_part_of_a_frame_and_the_film_is_resumed_when_there_
     assert "disk" in notice(film)
     assert "3 frames, the first is 1," in notice(film)
     assert "Resume Film" in notice(film)
-    assert not list((tmp_path / "film").iterdir())
+    assert not list((tmp_path / "film").glob("*.png"))
     assert bpy.ops.stylegan_reactive.resume() == {"FINISHED"}
     assert unfinished_frames(film) == []
     assert notice(film) == ""
     assert bpy.ops.stylegan_reactive.resume() == {"FINISHED"}
     assert "Every frame is there" in notice(film)
+
+
+def test_resumed_film_never_mixes_two_versions_of_itself(
+    film: bpy.types.Scene, tmp_path: Path, notice: Callable
+) -> None:
+    """Neither frames of an earlier version are kept, nor is one version gone on with by another."""
+    as_frames(film, tmp_path, 4)
+    assert bpy.ops.stylegan_reactive.render() == {"FINISHED"}
+    first = {path.name: path.read_bytes() for path in tmp_path.glob("*.png")}
+    (tmp_path / "0002.png").unlink()
+    settings_of(film).truncation.amount = 0.2  # another film
+    with pytest.raises(RuntimeError, match="made from something else"):
+        bpy.ops.stylegan_reactive.resume()
+    assert {path.name for path in tmp_path.glob("*.png")} == {"0001.png", "0003.png", "0004.png"}, "nothing is lost"
+
+    film.frame_end = 2  # its render breaks off after two frames
+    assert bpy.ops.stylegan_reactive.render() == {"FINISHED"}
+    film.frame_end = 4
+    assert unfinished_frames(film) == [3, 4]
+    assert bpy.ops.stylegan_reactive.resume() == {"FINISHED"}
+    for name, data in first.items():
+        assert (tmp_path / name).read_bytes() != data
+
+    curve = SceneCurves(film).curves['["audio_onset"]']
+    curve.keyframe_points[-1].co.y += 0.5
+    (tmp_path / "0002.png").unlink()
+    with pytest.raises(RuntimeError, match="made from something else"):
+        bpy.ops.stylegan_reactive.resume()
 
 
 @posix
