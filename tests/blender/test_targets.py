@@ -120,7 +120,9 @@ def test_selected_object_keeps_its_material_and_shines_with_the_picture(
     material.node_tree.nodes["Principled BSDF"].inputs["Base Color"].default_value = (0, 0, 0, 1)
     place("SURFACE")
     assert target.active_material == material
-    np.testing.assert_allclose(render(stage, 37)[37], display(picture_at(stage, 37)), atol=4)
+    off = np.abs(render(stage, 37)[37] - display(picture_at(stage, 37)))  # its own shine is in the picture, too
+    assert np.mean(off > 4) < 0.01
+    assert off.max() < 10
 
 
 def test_object_without_a_material_shows_nothing_but_the_picture(stage: bpy.types.Scene, render: Callable) -> None:
