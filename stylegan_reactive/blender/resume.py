@@ -48,7 +48,7 @@ def check_same_film(scene: bpy.types.Scene) -> None:
     if (mark is None or mark[0] != film_fingerprint(scene)) and any(map(is_whole, kept)):
         raise ReactiveError(
             f"The frames in {mark_file(scene).parent} were made from something else: other layers, curves, another "
-            "network or size. Render Film makes all of them anew; another output path keeps them."
+            "network or size. Press Render Film to make all of them anew, or choose another output path to keep them."
         )
 
 
