@@ -73,13 +73,13 @@ def test_asking_returns_before_the_picture_is_made(film: bpy.types.Scene, previe
 def test_an_edit_shows_at_once_what_it_changed(film: bpy.types.Scene, preview: Preview) -> None:
     film.frame_set(37)
     settle(preview, film)
-    before = shown(film)
+    before, amount = shown(film), settings_of(film).truncation.amount
     settings_of(film).truncation.amount = 0.2
     settle(preview, film)
     after = shown(film)
     assert np.abs(after - before).max() > 0.02
     np.testing.assert_allclose(after, picture_at(film, 37), atol=2e-3)
-    settings_of(film).truncation.amount = 0.9
+    settings_of(film).truncation.amount = amount
     settle(preview, film)
     np.testing.assert_allclose(shown(film), before, atol=2e-3)
 
